@@ -1,0 +1,89 @@
+"""Trains stable-baselines3 on one case of the learning table and appends a row to the results.
+
+    python benchmarks/learning_sb3.py --case dqn-cartpole --seed 0
+
+The settings are rl_zoo3's published ones. Where rl_zoo3 uses something that only one of the two
+libraries has (state-dependent exploration, a clip range that decays), it is left out on both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from evaluator import evaluate
+from stable_baselines3 import DQN, PPO, SAC
+from stable_baselines3.common.env_util import make_vec_env
+
+RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
+
+
+def linear(initial: float) -> Callable[[float], float]:
+    """A schedule from `initial` to 0 over the run, as rl_zoo3's `lin_` prefix."""
+    return lambda progress_remaining: progress_remaining * initial
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "dqn-cartpole": dict(
+        algorithm=DQN, env="CartPole-v1", steps=50_000, num_envs=1,
+        learning_rate=2.3e-3, batch_size=64, buffer_size=100_000, learning_starts=1000, gamma=0.99,
+        target_update_interval=10, train_freq=256, gradient_steps=128, exploration_fraction=0.16,
+        exploration_final_eps=0.04, policy_kwargs=dict(net_arch=[256, 256]),
+    ),
+    "dqn-lunarlander": dict(
+        algorithm=DQN, env="LunarLander-v3", steps=100_000, num_envs=1,
+        learning_rate=6.3e-4, batch_size=128, buffer_size=50_000, learning_starts=0, gamma=0.99,
+        target_update_interval=250, train_freq=4, gradient_steps=-1, exploration_fraction=0.12,
+        exploration_final_eps=0.1, policy_kwargs=dict(net_arch=[256, 256]),
+    ),
+    "ppo-cartpole": dict(
+        algorithm=PPO, env="CartPole-v1", steps=100_000, num_envs=8,
+        n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, ent_coef=0.0,
+        learning_rate=linear(1e-3), clip_range=0.2,
+    ),
+    "ppo-pendulum": dict(
+        algorithm=PPO, env="Pendulum-v1", steps=100_000, num_envs=4,
+        n_steps=1024, gae_lambda=0.95, gamma=0.9, n_epochs=10, ent_coef=0.0,
+        learning_rate=1e-3, clip_range=0.2,
+    ),
+    "ppo-lunarlander": dict(
+        algorithm=PPO, env="LunarLander-v3", steps=1_000_000, num_envs=16,
+        n_steps=1024, batch_size=64, gae_lambda=0.98, gamma=0.999, n_epochs=4, ent_coef=0.01,
+    ),
+    "sac-pendulum": dict(
+        algorithm=SAC, env="Pendulum-v1", steps=20_000, num_envs=1, learning_rate=1e-3,
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Trains one case on one seed and appends its row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", choices=CASES, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    settings = dict(CASES[arguments.case])
+    algorithm, env_id = settings.pop("algorithm"), settings.pop("env")
+    steps, num_envs = settings.pop("steps"), settings.pop("num_envs")
+    env = make_vec_env(env_id, n_envs=num_envs, seed=arguments.seed)
+    started = time.perf_counter()
+    model = algorithm("MlpPolicy", env, seed=arguments.seed, device="cpu", **settings).learn(steps)
+    seconds = time.perf_counter() - started
+    returns = evaluate(lambda observation: model.predict(observation, deterministic=True)[0], env_id)
+    row = dict(
+        case=arguments.case, library="sb3", seed=arguments.seed, seconds=round(seconds, 1),
+        env_steps=model.num_timesteps, returns=[round(value, 3) for value in returns],
+    )  # fmt: skip
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(arguments.case, arguments.seed, sum(returns) / len(returns), f"{seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Hyperparameter sweeps for reinforcement learning.
+
+Names are imported when they are first used, so that `sweeprl --help` costs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeprl.config import (
+        TrialConfig,
+        generate_algorithm_config,
+        generate_env_config,
+        generate_training_config,
+        load_config,
+        merge,
+        save_config,
+    )
+    from sweeprl.errors import ConfigError, SweepRLError, TrialFailed
+    from sweeprl.launcher import TrialRecord, evaluate, launch
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "SweepRLError",
+    "TrialConfig",
+    "TrialFailed",
+    "TrialRecord",
+    "evaluate",
+    "generate_algorithm_config",
+    "generate_env_config",
+    "generate_training_config",
+    "launch",
+    "load_config",
+    "merge",
+    "save_config",
+]
+
+_HOMES = {
+    "ConfigError": "sweeprl.errors",
+    "SweepRLError": "sweeprl.errors",
+    "TrialConfig": "sweeprl.config",
+    "TrialFailed": "sweeprl.errors",
+    "TrialRecord": "sweeprl.launcher",
+    "evaluate": "sweeprl.launcher",
+    "generate_algorithm_config": "sweeprl.config",
+    "generate_env_config": "sweeprl.config",
+    "generate_training_config": "sweeprl.config",
+    "launch": "sweeprl.launcher",
+    "load_config": "sweeprl.config",
+    "merge": "sweeprl.config",
+    "save_config": "sweeprl.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sweeprl' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,66 @@
+"""Configs: what a trial is told. Frozen, validated as a whole, free of torch."""
+
+from sweeprl.config.base import Config, build
+from sweeprl.config.frame import ClassRef, FrameConfig, ReplayConfig, RolloutConfig
+from sweeprl.config.generate import (
+    generate_algorithm_config,
+    generate_env_config,
+    generate_training_config,
+)
+from sweeprl.config.io import format_config, load_config, parse_value, save_config
+from sweeprl.config.merge import merge
+from sweeprl.config.ranges import (
+    Choice,
+    Float,
+    Int,
+    OneMinus,
+    PowerOfTwo,
+    Range,
+    Traced,
+    ranges,
+    traced,
+)
+from sweeprl.config.spaces import (
+    ActionSpec,
+    Continuous,
+    Discrete,
+    EnvSpec,
+    MultiDiscrete,
+    Transitions,
+)
+from sweeprl.config.trial import EnvConfig, Evaluation, TrialConfig
+
+__all__ = [
+    "ActionSpec",
+    "Choice",
+    "ClassRef",
+    "Config",
+    "Continuous",
+    "Discrete",
+    "EnvConfig",
+    "EnvSpec",
+    "Evaluation",
+    "Float",
+    "FrameConfig",
+    "Int",
+    "MultiDiscrete",
+    "OneMinus",
+    "PowerOfTwo",
+    "Range",
+    "ReplayConfig",
+    "RolloutConfig",
+    "Traced",
+    "Transitions",
+    "TrialConfig",
+    "build",
+    "format_config",
+    "generate_algorithm_config",
+    "generate_env_config",
+    "generate_training_config",
+    "load_config",
+    "merge",
+    "parse_value",
+    "ranges",
+    "save_config",
+    "traced",
+]

@@ -1,0 +1,146 @@
+"""The settings that algorithms share; each frame's own config extends one of these."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from pydantic import Field, PlainSerializer, model_validator
+from typing_extensions import Self
+
+from sweeprl.config.base import Config
+from sweeprl.config.ranges import Choice, Float, Int, OneMinus, PowerOfTwo, Traced
+
+__all__ = ["ClassRef", "FrameConfig", "ReplayConfig", "RolloutConfig"]
+
+
+def _importable_name(reference: Any) -> Any:
+    is_class = isinstance(reference, type)
+    return f"{reference.__module__}.{reference.__qualname__}" if is_class else reference
+
+
+ClassRef = Annotated[str | type, PlainSerializer(_importable_name, when_used="json")]
+"""A class, or its name: a global of the caller, an importable `module.Class`, or torch's own name for it."""
+
+
+class FrameConfig(Config):
+    """What every frame can be told."""
+
+    models: list[ClassRef]
+    """One network for each role, in the frame's order: a class, a global of the caller, `module.Class`, or a default's
+    name."""
+    model_args: list[list[Any]]
+    """Positional constructor arguments of each network."""
+    model_kwargs: list[dict[str, Any]]
+    """Keyword constructor arguments of each network. `state_dim`, `action_dim` and `action_num` are filled in from the
+    environment where the constructor has them."""
+    optimizer: ClassRef = "Adam"
+    """An element-wise torch optimizer: a class, its importable name, or its name in `torch.optim`."""
+    optimizer_kwargs: dict[str, Any] = {}
+    """Further keyword arguments of the optimizer, without the learning rate."""
+    lr_scheduler: ClassRef | None = None
+    """A scheduler from `torch.optim.lr_scheduler`, stepped after every round of updates."""
+    lr_scheduler_args: list[Any] | None = None
+    """Its positional arguments; a list of lists gives each optimizer its own."""
+    lr_scheduler_kwargs: dict[str, Any] | list[dict[str, Any]] | None = None
+    """Its keyword arguments; a list gives each optimizer its own."""
+    gradient_max: Annotated[float, Field(gt=0), Float(0.3, 10.0, log=True), Traced()] = math.inf
+    """Largest norm of the gradient of one optimizer's parameters; larger gradients are scaled down."""
+    discount: Annotated[float, Field(ge=0, le=1), OneMinus(1e-4, 3e-2), Traced()] = 0.99
+    """Discount factor of one environment step."""
+    batch_size: Annotated[int, Field(gt=0), PowerOfTwo(4, 10)] = 100
+    """Transitions in one gradient step."""
+    replay_size: Annotated[int, Field(gt=0)] = 500_000
+    """Most transitions that are kept."""
+    replay_device: str = "cpu"
+    """Torch device that keeps them."""
+    replay_buffer: None = None
+    """Kept for configs of the predecessor; only null, the buffer is the engine's own."""
+    normalize_observation: bool = False
+    """Whether observations are shifted and scaled by their running mean and deviation."""
+    normalize_reward: bool = False
+    """Whether rewards are scaled by the running deviation of the discounted return."""
+    visualize: bool = False
+    """Kept for configs of the predecessor; has no effect."""
+    visualize_dir: str = ""
+    """Kept for configs of the predecessor; has no effect."""
+
+    @model_validator(mode="after")
+    def _one_setting_per_model(self) -> Self:
+        expected = len(type(self).model_fields["models"].default)
+        for name in ("models", "model_args", "model_kwargs"):
+            found = len(getattr(self, name))
+            if found != expected:
+                raise ValueError(
+                    f"`{name}` must have {expected} elements, one for each network, but has {found}."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _scheduler_settings_need_a_scheduler(self) -> Self:
+        if self.lr_scheduler is None and (self.lr_scheduler_args or self.lr_scheduler_kwargs):
+            raise ValueError(
+                "lr_scheduler_args and lr_scheduler_kwargs need an lr_scheduler, but it is null. "
+                "Name one, 'LinearLR' for example."
+            )
+        return self
+
+    def check(self, num_envs: int) -> None:
+        """Refuses what depends on the number of environments.
+
+        Raises:
+            ValueError: the settings do not fit `num_envs` environments a lane.
+        """
+
+
+class ReplayConfig(FrameConfig):
+    """Off-policy frames: they learn from a replay buffer and follow with target networks."""
+
+    update_rate: Annotated[
+        float | None, Field(gt=0, le=1), Float(1e-3, 0.08, log=True), Traced()
+    ] = 0.005
+    """Share of the online network that a target network takes on after every update (Polyak averaging)."""
+    update_steps: Annotated[int | None, Field(gt=0)] = None
+    """Updates between two full copies to the target networks, instead of `update_rate`."""
+    updates_per_step: Annotated[float, Field(gt=0), Choice((0.125, 0.25, 0.5, 1.0))] = 1.0
+    """Updates for each environment step."""
+    collect_steps: Annotated[int | None, Field(gt=0)] = None
+    """Steps of each environment between two rounds of updates; null is one whole episode where there is one
+    environment, and 64 steps otherwise."""
+    warmup_steps: Annotated[int, Field(ge=0), Int(100, 10_000, log=True)] = 1000
+    """Environment steps with uniformly random actions before the first update."""
+
+    @model_validator(mode="after")
+    def _one_way_to_follow(self) -> Self:
+        if (self.update_rate is None) == (self.update_steps is None):
+            raise ValueError(
+                f"exactly one of update_rate and update_steps must be set, but got update_rate={self.update_rate}, "
+                f"update_steps={self.update_steps}. Set the other one to null."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _buffer_holds_a_batch(self) -> Self:
+        if self.batch_size > self.replay_size:
+            raise ValueError(
+                f"`batch_size <= replay_size` must hold, but got batch_size={self.batch_size}, "
+                f"replay_size={self.replay_size}."
+            )
+        return self
+
+
+class RolloutConfig(FrameConfig):
+    """On-policy frames: they learn from a fresh rollout, then drop it."""
+
+    rollout_steps: Annotated[int, Field(gt=0), PowerOfTwo(5, 12)] = 1024
+    """Steps of each environment between two rounds of updates."""
+
+    def check(self, num_envs: int) -> None:
+        """Refuses a batch larger than the rollout, and a rollout larger than `replay_size`."""
+        rollout = self.rollout_steps * num_envs
+        if not self.batch_size <= rollout <= self.replay_size:
+            raise ValueError(
+                f"`batch_size <= rollout_steps * num_envs <= replay_size` must hold, but got "
+                f"batch_size={self.batch_size}, rollout_steps={self.rollout_steps}, num_envs={num_envs}, "
+                f"replay_size={self.replay_size}."
+            )

@@ -1,0 +1,74 @@
+"""Reading and writing configs as JSON or YAML, Infinity included."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeprl.config.trial import TrialConfig
+from sweeprl.errors import ConfigError
+
+__all__ = ["format_config", "load_config", "parse_value", "save_config"]
+
+
+def load_config(path: str | Path) -> TrialConfig:
+    """Reads and validates a config; the suffix says whether it is JSON or YAML.
+
+    Raises:
+        ConfigError: there is no such file, it cannot be parsed, or a field is wrong.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text) if _is_yaml(path) else json.loads(text)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"No config at '{path}'. Write one with: sweeprl generate --algo DQN --output {path}"
+        ) from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"'{path}' must be a readable JSON or YAML file, but: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"'{path}' must hold a mapping of settings, but holds {data!r}.")
+    return TrialConfig.of(data)
+
+
+def save_config(config: TrialConfig | dict[str, Any], path: str | Path) -> None:
+    """Writes a config with sorted keys; the suffix says whether as JSON or YAML."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(format_config(config, as_yaml=_is_yaml(path)), encoding="utf-8")
+
+
+def format_config(config: TrialConfig | dict[str, Any], as_yaml: bool = False) -> str:
+    """Returns a config as text."""
+    plain = config.to_dict() if isinstance(config, TrialConfig) else config
+    if as_yaml:
+        return yaml.safe_dump(plain, sort_keys=True)
+    return json.dumps(plain, indent=4, sort_keys=True) + "\n"
+
+
+def parse_value(text: str) -> Any:
+    """Reads one value as it is written on a command line.
+
+    >>> parse_value("3"), parse_value("1e-3"), parse_value("[64, 64]"), parse_value("null"), parse_value("Adam")
+    (3, 0.001, [64, 64], None, 'Adam')
+    """
+    try:
+        return float(text) if _is_float(text) and not text.lstrip("+-").isdigit() else yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_yaml(path: Path) -> bool:
+    return path.suffix.lower() in (".yaml", ".yml")

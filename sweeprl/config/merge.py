@@ -1,0 +1,64 @@
+"""Putting proposed parameters into a config, by dotted path."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from sweeprl.config.trial import TrialConfig
+from sweeprl.errors import ConfigError, did_you_mean
+
+__all__ = ["merge"]
+
+
+def merge(config: TrialConfig, params: Mapping[str, Any]) -> TrialConfig:
+    """Returns a new, validated config with `params` set.
+
+    Args:
+        config: left as it is.
+        params: values by dotted path (`frame_config.model_kwargs.*.hidden`, where `*` is every element); a bare name
+            is a key of `frame_config`, or of the config itself where `frame_config` has none of that name.
+
+    Raises:
+        ConfigError: a path leads nowhere, or a value breaks a rule.
+    """
+    merged = copy.deepcopy(config.model_dump())
+    for path, value in params.items():
+        keys = path.split(".")
+        if len(keys) == 1 and path not in TrialConfig.model_fields:
+            keys = ["frame_config", path]
+        _set(merged, keys, value, path)
+    return TrialConfig.of(merged)
+
+
+def _set(target: Any, keys: list[str], value: Any, path: str) -> None:
+    key, rest = keys[0], keys[1:]
+    for place in _places(target, key, path, may_be_new=not rest and _is_free(path)):
+        if rest:
+            _set(target[place], rest, value, path)
+        else:
+            target[place] = value
+
+
+def _is_free(path: str) -> bool:
+    """Whether the last key may be one that is not there yet: constructor arguments are the user's own."""
+    return "_kwargs" in path
+
+
+def _places(target: Any, key: str, path: str, may_be_new: bool) -> list[Any]:
+    if isinstance(target, list):
+        if key == "*":
+            return list(range(len(target)))
+        if key.isdigit() and int(key) < len(target):
+            return [int(key)]
+        raise ConfigError(
+            f"{path}: '{key}' must be '*' or an index below {len(target)}; it names an element of a list."
+        )
+    if not isinstance(target, dict):
+        raise ConfigError(f"{path}: '{key}' must lie in a section, but what is there is {target!r}.")
+    if key == "*":
+        return list(target)
+    if key in target or may_be_new:
+        return [key]
+    raise ConfigError(f"{path}: Unknown key '{key}'.{did_you_mean(key, target)}")

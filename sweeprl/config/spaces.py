@@ -1,0 +1,80 @@
+"""The facts about an environment that a frame, a network or a replay buffer needs; no object of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ActionSpec", "Continuous", "Discrete", "EnvSpec", "MultiDiscrete", "Transitions"]
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """One of `num` actions, numbered from 0."""
+
+    num: int
+    size: int = 1
+    """How many numbers say which action it is."""
+
+
+@dataclass(frozen=True)
+class MultiDiscrete:
+    """Several independent choices; component `i` is one of `nums[i]`."""
+
+    nums: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many numbers say which action it is."""
+        return len(self.nums)
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """A vector of `size` reals; frames act in [-1, 1], the environment layer rescales to the true bounds."""
+
+    size: int
+
+
+ActionSpec = Discrete | MultiDiscrete | Continuous
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """What a frame knows of an environment.
+
+    Args:
+        observation_size: length D of the flattened observation.
+        action: the action space.
+        name: how messages call the environment.
+    """
+
+    observation_size: int
+    action: ActionSpec
+    name: str = "the environment"
+
+
+class Transitions(TypedDict):
+    """A chunk of experience; T time steps of N = lanes * num_envs environments, lane after lane.
+
+    `state[t]` and `action[t]` led to `reward[t]` and `next_state[t]`; where an episode ended, `next_state[t]` is its true
+    last observation, and `state[t + 1]` belongs to the next episode.
+    """
+
+    state: NDArray[np.float32]
+    """`(T, N, D)`"""
+    action: NDArray[np.float32]
+    """`(T, N, A)`, as the agent chose it"""
+    reward: NDArray[np.float32]
+    """`(T, N)`"""
+    next_state: NDArray[np.float32]
+    """`(T, N, D)`"""
+    terminated: NDArray[np.float32]
+    """`(T, N)`, 1 where the environment reached a terminal state: no return follows"""
+    truncated: NDArray[np.float32]
+    """`(T, N)`, 1 where the episode was cut short: the bootstrap survives"""
+    weight: NDArray[np.float32]
+    """`(T, N)`, 0 for rows that are no transition (an environment was resetting, or the budget was spent)"""

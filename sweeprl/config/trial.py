@@ -1,0 +1,136 @@
+"""The whole description of one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from typing_extensions import Self
+
+from sweeprl import registry
+from sweeprl.config.base import Config, build
+from sweeprl.config.frame import FrameConfig
+
+__all__ = ["EnvConfig", "Evaluation", "TrialConfig"]
+
+
+class EnvConfig(Config):
+    """What every environment extension can be told; each extends this."""
+
+    act_kwargs: dict[str, Any] = {}
+    """Keyword arguments of the frame's `act`, for example `{"greedy": true}`."""
+
+
+class Evaluation(Config):
+    """How the trained policy is judged on `test_env_config`."""
+
+    episodes: Annotated[int, Field(gt=0)] = 5
+    """Greedy episodes in one evaluation."""
+    every_env_steps: Annotated[int | None, Field(gt=0)] = 10_000
+    """Environment steps between two evaluations during training; null evaluates at the end only."""
+    final_episodes: Annotated[int, Field(gt=0)] = 20
+    """Greedy episodes of the final test, which plays the best checkpoint."""
+
+
+class TrialConfig(Config):
+    """One trial: what is trained, where, for how long, and how it is judged."""
+
+    frame: str = "DQN"
+    """The algorithm, as `sweeprl list --algo` names it."""
+    frame_config: SerializeAsAny[FrameConfig]
+    """The algorithm's own settings."""
+    env: str = "gymnasium"
+    """The environment extension, as `sweeprl list --env` names it."""
+    train_env_config: SerializeAsAny[EnvConfig]
+    """The environment to train in."""
+    test_env_config: SerializeAsAny[EnvConfig]
+    """The environment to evaluate in."""
+    num_envs: Annotated[int, Field(gt=0)] = 1
+    """Copies of the training environment that one agent steps together."""
+    vectorization: Literal["sync", "async", "native"] = "sync"
+    """How several copies run: in turn, in a process each, or by the environment's own vectorised implementation."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Everything random is derived from it."""
+    root_dir: str = "trial"
+    """Folder of everything the trial writes."""
+    max_env_steps: Annotated[int | None, Field(gt=0)] = None
+    """Budget in environment steps over all copies; null sets no limit."""
+    max_episodes: Annotated[int, Field(gt=0)] = 10_000
+    """Budget in training episodes; whichever limit is met first ends the trial."""
+    episode_per_epoch: Annotated[int, Field(gt=0)] = 10
+    """Training episodes in one epoch."""
+    early_stopping_patience: Annotated[int | None, Field(gt=0)] = None
+    """Epochs without a better mean training return after which the trial ends; null never stops early."""
+    evaluation: Evaluation = Evaluation()
+    """How the trained policy is judged."""
+    report_every_env_steps: Annotated[int, Field(gt=0)] = 1000
+    """Environment steps between two rows of the curves."""
+    score: Literal["final", "auc", "eval"] = "final"
+    """What a tuner maximises: mean training return of the last tenth of the environment steps, of all of them, or the
+    final test's mean return."""
+    gpus: Literal["auto"] | int | list[int] | str | None = "auto"
+    """GPUs to train on: "auto" is the first one if there is any, a list or a string names them, a number counts
+    them, null is the CPU."""
+    num_nodes: int = 1
+    """Machines; above 1 only for distributed frames."""
+    num_processes: int = 1
+    """Processes on a machine without GPU; above 1 only for distributed frames."""
+    logger: list[Literal["csv", "tensorboard"]] = ["csv", "tensorboard"]
+    """Where curves are written, both under `root_dir`."""
+    checkpoint_every_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between two writes of `last.ckpt`, from which an interrupted trial goes on."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_by_name(cls, data: Any) -> Any:
+        """Validates the sections with the classes that `frame` and `env` name."""
+        if not isinstance(data, Mapping):
+            return data
+        frame = registry.frames.resolve(_word(data, "frame", "DQN"))
+        env = registry.envs.resolve(_word(data, "env", "gymnasium"))
+        frame_model = registry.frames.get(frame).Config
+        env_model = registry.envs.get(env).Config
+        return {
+            **data,
+            "frame": frame,
+            "env": env,
+            "frame_config": build(frame_model, data.get("frame_config", {}), "frame_config"),
+            "train_env_config": build(
+                env_model, data.get("train_env_config", {}), "train_env_config"
+            ),
+            "test_env_config": build(env_model, data.get("test_env_config", {}), "test_env_config"),
+        }
+
+    @field_validator("num_nodes", "num_processes")
+    @classmethod
+    def _one_process(cls, count: int) -> int:
+        if count != 1:
+            raise ValueError(
+                f"must be 1 for a single-machine frame, but got {count}. "
+                "Run several trials side by side instead."
+            )
+        return count
+
+    @model_validator(mode="after")
+    def _frame_fits_environments(self) -> Self:
+        self.frame_config.check(self.num_envs)
+        return self
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any] | TrialConfig) -> TrialConfig:
+        """Validates a plain dictionary in the shape of a config.json.
+
+        Raises:
+            ConfigError: naming each field that is wrong, its value and the rule.
+        """
+        return build(cls, data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values that `json.dumps` takes; classes become importable names."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        return plain
+
+
+def _word(data: Mapping[str, Any], key: str, default: str) -> str:
+    return str(data.get(key, default))

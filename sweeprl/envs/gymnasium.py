@@ -1,0 +1,104 @@
+"""Any environment registered with Gymnasium."""
+
+from __future__ import annotations
+
+import importlib
+from functools import partial
+from typing import Annotated, Any
+
+import gymnasium as gym
+from pydantic import Field
+
+from sweeprl.config import EnvConfig
+from sweeprl.envs.copies import Copies, NativeCopies, SeedOf
+from sweeprl.envs.extension import EnvExtension
+from sweeprl.errors import ConfigError, MissingDependencyError, UnknownNameError
+
+__all__ = ["Gymnasium", "GymnasiumConfig"]
+
+
+class GymnasiumConfig(EnvConfig):
+    """Which environment, and how it is built."""
+
+    env_name: str = "CartPole-v1"
+    """A registered id; `module:id` imports the module that registers it first."""
+    env_kwargs: dict[str, Any] = {}
+    """Keyword arguments of the environment's constructor."""
+    wrappers: list[str | dict[str, Any]] = []
+    """Wrappers from the inside out: importable names, or {"name": ..., "kwargs": {...}}."""
+    render_every_episode: Annotated[int | None, Field(ge=0)] = 100
+    """Every how many episodes a video is written under `root_dir`; 0 or null is never."""
+
+
+class Gymnasium(EnvExtension):
+    """Any environment registered with Gymnasium, by its id."""
+
+    Config = GymnasiumConfig
+
+    def name(self, config: GymnasiumConfig) -> str:
+        """The id."""
+        return config.env_name
+
+    def make(
+        self, config: GymnasiumConfig, render_mode: str | None = None
+    ) -> gym.Env[Any, Any]:
+        """Builds the environment and its wrappers."""
+        spec = _find(config.env_name)
+        modes = _render_modes(spec) if render_mode else []
+        mode = {"render_mode": render_mode} if render_mode in modes else {}
+        env = _built(config, partial(gym.make, disable_env_checker=True, **mode))
+        for entry in config.wrappers:
+            env = _wrap(env, entry)
+        return env
+
+    def make_native(self, config: GymnasiumConfig, num: int, seed_of: SeedOf) -> Copies:
+        """Builds the vectorised implementation that the environment is registered with."""
+        if _find(config.env_name).vector_entry_point is None or config.wrappers:
+            return super().make_native(config, num, seed_of)
+        native = partial(gym.make_vec, num_envs=num, vectorization_mode="vector_entry_point")
+        env = gym.wrappers.vector.FlattenObservation(_built(config, native))
+        return NativeCopies(env, config.env_name, seed_of)
+
+
+def _find(env_name: str) -> gym.envs.registration.EnvSpec:
+    try:
+        return gym.spec(env_name)
+    except (gym.error.Error, ImportError) as error:
+        raise UnknownNameError(
+            f"No Gymnasium environment '{env_name}': {error} "
+            "Environments of a package are written 'module:id'."
+        ) from error
+
+
+def _built(config: GymnasiumConfig, make: Any) -> Any:
+    try:
+        return make(config.env_name, **config.env_kwargs)
+    except gym.error.DependencyNotInstalled as error:
+        raise MissingDependencyError(
+            f"{config.env_name} needs a package that is not installed: {error} "
+            "For Box2D: pip install 'sweeprl[box2d]'; for MuJoCo: pip install 'sweeprl[mujoco]'."
+        ) from error
+    except (TypeError, gym.error.Error) as error:
+        raise ConfigError(
+            f"{config.env_name} must be buildable with env_kwargs {config.env_kwargs}, but: {error}"
+        ) from error
+
+
+def _render_modes(spec: gym.envs.registration.EnvSpec) -> list[str]:
+    entry = spec.entry_point
+    creator = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+    modes: list[str] = getattr(creator, "metadata", {}).get("render_modes", [])
+    return modes
+
+
+def _wrap(env: gym.Env[Any, Any], entry: str | dict[str, Any]) -> gym.Env[Any, Any]:
+    name, kwargs = (entry, {}) if isinstance(entry, str) else (entry["name"], entry.get("kwargs", {}))
+    module, _, attribute = name.rpartition(".")
+    try:
+        wrapper = getattr(importlib.import_module(module or "gymnasium.wrappers"), attribute)
+        wrapped: gym.Env[Any, Any] = wrapper(env, **kwargs)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"Wrapper '{name}' must be an importable gymnasium.Wrapper that takes {kwargs}, but: {error}."
+        ) from error
+    return wrapped

@@ -1,0 +1,288 @@
+"""What a frame is: the declaration of one algorithm, from which everything else is derived.
+
+A frame holds no state and knows no lanes, no environment and no trainer. It says which networks play which role, how an
+agent acts, and which losses train which roles; the engine owns parameters, memory and random streams.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sweeprl.config import (
+    ActionSpec,
+    Continuous,
+    Discrete,
+    EnvSpec,
+    FrameConfig,
+    MultiDiscrete,
+    ReplayConfig,
+    RolloutConfig,
+    traced,
+)
+from sweeprl.errors import ConfigError, UnsupportedSpaceError, did_you_mean
+from sweeprl.networks import Resolver
+
+__all__ = ["Batch", "Frame", "Loss", "ReplayFrame", "Role", "RolloutFrame"]
+
+Batch = Mapping[str, Tensor]
+"""The transitions of one gradient step, by field."""
+
+Hyperparameters = Mapping[str, Tensor]
+"""The traced settings of one lane, by name, each a scalar tensor."""
+
+Networks = Any
+"""A namespace with one callable for each role."""
+
+LossFunction = Callable[[Networks, Batch, Hyperparameters], tuple[Tensor, dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Role:
+    """A part that one network plays.
+
+    Args:
+        name: how losses call it (`networks.critic`).
+        default: what a generated config calls the network that plays it.
+        follows: the role whose parameters it trails, for target networks.
+    """
+
+    name: str
+    default: str
+    follows: str | None = None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A scalar to be minimised, and what it trains.
+
+    Args:
+        name: what its curve is called.
+        trains: the roles whose parameters its gradient moves, with one optimizer, and for each the traced setting
+            that is its learning rate.
+        function: `(networks, batch, hyperparameters)` to the loss, a scalar, and further scalars to log. It sees one lane.
+        is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, A)`.
+        passes: for on-policy frames, how many times it goes through the rollout.
+    """
+
+    name: str
+    trains: Mapping[str, str]
+    function: LossFunction
+    is_noisy: bool = False
+    passes: int = 1
+
+
+class Frame(ABC):
+    """One algorithm. Build it with a config and the facts of an environment.
+
+    Args:
+        config: an instance of `Config`.
+        spec: the environment.
+        resolver: finds the classes that the config names.
+
+    Raises:
+        UnsupportedSpaceError: the frame cannot act in that space.
+        ConfigError: a network, optimizer, scheduler or criterion cannot be found or built.
+    """
+
+    Config: ClassVar[type[FrameConfig]]
+    """Its settings; `models` has one element for each of `roles`."""
+    roles: ClassVar[tuple[Role, ...]]
+    """In the order of `config.models`."""
+    actions: ClassVar[tuple[type[ActionSpec], ...]]
+    """The kinds of action space it serves."""
+    memory: ClassVar[str]
+    """"replay" or "rollout"."""
+
+    def __init__(
+        self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None
+    ) -> None:
+        self.config = config
+        self.spec = spec
+        self.resolver = resolver or Resolver()
+        self._check_action_space()
+
+    @property
+    @abstractmethod
+    def losses(self) -> tuple[Loss, ...]:
+        """The losses of one update, in order."""
+
+    @abstractmethod
+    def act(
+        self,
+        networks: Networks,
+        state: Tensor,
+        noise: Tensor,
+        hp: Hyperparameters,
+        step: Tensor,
+        *,
+        greedy: bool = False,
+    ) -> Tensor:
+        """Chooses actions.
+
+        Args:
+            networks: one callable for each role.
+            state: observations of one lane's environments, `(E, D)`.
+            noise: standard normal numbers, `(E, action_noise)`.
+            hp: the lane's traced settings.
+            step: environment steps that the lane has made, a scalar.
+            greedy: act as well as is known, without exploring.
+
+        Returns:
+            `(E,)` int64 for one discrete choice, `(E, K)` int64 for several, `(E, A)` float in [-1, 1] for reals.
+        """
+
+    @property
+    def action_noise(self) -> int:
+        """How many normal numbers `act` needs for each environment."""
+        return self.spec.action.size
+
+    @abstractmethod
+    def default_network(self, role: Role) -> type[nn.Module]:
+        """The class that plays `role` where the config names the role's default."""
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Builds the network of each role, from torch's global random generator.
+
+        Raises:
+            ConfigError: a class cannot be found or built, or an output does not fit.
+        """
+        built = {}
+        settings = zip(
+            self.config.models, self.config.model_args, self.config.model_kwargs, strict=True
+        )
+        for role, (model, args, kwargs) in zip(self.roles, settings, strict=True):
+            default = (role.default, self.default_network(role))
+            built[role.name] = self.resolver.network(model, args, kwargs, self.spec, default)
+            if role.follows is not None:
+                self._copy(role, built)
+        built.update(self.own_networks())
+        self._dry_run(built)
+        return built
+
+    def own_networks(self) -> dict[str, nn.Module]:
+        """Parameters of the algorithm's own, beside those of the config's models, by role."""
+        return {}
+
+    def hyperparameters(self) -> dict[str, float]:
+        """The traced settings as numbers."""
+        values = {name: getattr(self.config, name) for name in traced(type(self.config))}
+        return {name: math.nan if value is None else float(value) for name, value in values.items()}
+
+    def check_act_kwargs(self, act_kwargs: Mapping[str, Any]) -> None:
+        """Refuses keyword arguments that `act` does not take.
+
+        Raises:
+            ConfigError: naming what it takes.
+        """
+        parameters = inspect.signature(self.act).parameters.values()
+        known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        for key in act_kwargs:
+            if key not in known:
+                raise ConfigError(
+                    f"act_kwargs.{key}: {type(self).__name__} has no such option."
+                    f"{did_you_mean(key, known)} It has: {', '.join(known)}."
+                )
+
+    def _check_action_space(self) -> None:
+        if not isinstance(self.spec.action, self.actions):
+            served = " or ".join(_ACTION_WORDS[kind] for kind in self.actions)
+            raise UnsupportedSpaceError(
+                f"{type(self).__name__} needs {served} actions, but {self.spec.name} has "
+                f"{_ACTION_WORDS[type(self.spec.action)]} ones ({self.spec.action}). Choose another frame or environment."
+            )
+
+    def _copy(self, role: Role, built: dict[str, nn.Module]) -> None:
+        try:
+            built[role.name].load_state_dict(built[str(role.follows)].state_dict())
+        except RuntimeError as error:
+            raise ConfigError(
+                f"The network of '{role.name}' must have the same parameters as that of '{role.follows}', which it "
+                f"follows, but: {error}. Make their models, model_args and model_kwargs equal."
+            ) from error
+
+    def _dry_run(self, built: dict[str, nn.Module]) -> None:
+        """Plays each role once on zeros, so that a misfit is found before training."""
+        networks = SimpleNamespace(**built)
+        state = torch.zeros(2, self.spec.observation_size)
+        for role in self.roles:
+            network = built[role.name]
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                try:
+                    output = self.play(networks, role, state)
+                except (RuntimeError, TypeError, ValueError) as error:
+                    raise ConfigError(
+                        f"Model {type(network).__name__} must play the role '{role.name}' on states of shape "
+                        f"{tuple(state.shape)}, but: {error}. {self.contract(role)}"
+                    ) from error
+            self._check_output(role, network, output)
+
+    def _check_output(self, role: Role, network: nn.Module, output: Any) -> None:
+        parts = output if isinstance(output, tuple) else (output,)
+        shapes = tuple(tuple(part.shape) if isinstance(part, Tensor) else None for part in parts)
+        if not self.fits(role, parts):
+            raise ConfigError(
+                f"Model {type(network).__name__} does not fit {self.spec.name} in the role '{role.name}': for states "
+                f"(2, {self.spec.observation_size}) it returned {shapes}. {self.contract(role)}"
+            )
+
+    def play(self, networks: Networks, role: Role, state: Tensor) -> Any:
+        """Calls the network of `role` as the losses do, on a small batch."""
+        return getattr(networks, role.name)(state=state)
+
+    def fits(self, role: Role, output: tuple[Any, ...]) -> bool:
+        """Whether what the network of `role` returned for two states is what the losses need."""
+        return isinstance(output[0], Tensor) and output[0].shape == (2, 1)
+
+    def contract(self, role: Role) -> str:
+        """What the network of `role` has to take and return, in a sentence."""
+        return "It must take `state` (B, D) and return (B, 1)."
+
+
+_ACTION_WORDS: dict[Any, str] = {
+    Discrete: "discrete",
+    MultiDiscrete: "multi-discrete",
+    Continuous: "continuous",
+}
+
+
+class ReplayFrame(Frame):
+    """An off-policy frame: it learns from transitions drawn from a replay buffer."""
+
+    memory = "replay"
+    config: ReplayConfig
+
+
+class RolloutFrame(Frame):
+    """An on-policy frame: it learns from a rollout of the current policy, then drops it."""
+
+    memory = "rollout"
+    config: RolloutConfig
+
+    @abstractmethod
+    def prepare(self, networks: Networks, rollout: Batch, hp: Hyperparameters) -> dict[str, Tensor]:
+        """Computes from a rollout `(T, E, ...)` what the losses need beside it, advantages for example.
+
+        Returns:
+            Further fields, each `(T, E)`.
+        """
+
+
+def actor_fits(spec: EnvSpec, output: tuple[Any, ...]) -> bool:
+    """Whether a stochastic actor returned an action, a log-probability and an entropy for two states."""
+    if len(output) < 3 or not all(isinstance(part, Tensor) for part in output[:3]):
+        return False
+    action, log_prob, entropy = output[:3]
+    return (
+        action.numel() == 2 * spec.action.size
+        and log_prob.numel() == 2
+        and entropy.numel() == 2
+    )

@@ -1,0 +1,35 @@
+"""The mathematics of the learning rules: pure functions of tensors."""
+
+from sweeprl.functional.policy import (
+    categorical_entropy,
+    categorical_log_prob,
+    categorical_sample,
+    clipped_surrogate,
+    gaussian_entropy,
+    gaussian_log_prob,
+    squashed_gaussian_log_prob,
+)
+from sweeprl.functional.returns import gae
+from sweeprl.functional.value import (
+    double_q_value,
+    select_action_value,
+    soft_value,
+    td_target,
+    weighted_mean,
+)
+
+__all__ = [
+    "categorical_entropy",
+    "categorical_log_prob",
+    "categorical_sample",
+    "clipped_surrogate",
+    "double_q_value",
+    "gae",
+    "gaussian_entropy",
+    "gaussian_log_prob",
+    "select_action_value",
+    "soft_value",
+    "squashed_gaussian_log_prob",
+    "td_target",
+    "weighted_mean",
+]

@@ -1,0 +1,18 @@
+"""Training one trial with PyTorch Lightning."""
+
+from sweeprl.launcher.devices import choose_device
+from sweeprl.launcher.launch import build_module, evaluate, launch
+from sweeprl.launcher.module import TrialModule
+from sweeprl.launcher.record import TrialFolder, TrialRecord
+from sweeprl.launcher.score import step_weighted_return
+
+__all__ = [
+    "TrialFolder",
+    "TrialModule",
+    "TrialRecord",
+    "build_module",
+    "choose_device",
+    "evaluate",
+    "launch",
+    "step_weighted_return",
+]

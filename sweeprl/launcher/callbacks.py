@@ -1,0 +1,137 @@
+"""Lightning callbacks of every trial: checkpoints to go on from, and a clean end on a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from sweeprl.config import TrialConfig
+from sweeprl.errors import TrialFailed
+from sweeprl.launcher.module import TrialModule
+from sweeprl.launcher.record import TrialFolder
+
+__all__ = ["LastCheckpoint", "StopOnSignal", "best_checkpoint", "early_stopping", "write_checkpoint"]
+
+
+def best_checkpoint(folder: TrialFolder) -> ModelCheckpoint:
+    """Keeps the weights of the best evaluation."""
+    return ModelCheckpoint(
+        folder.best.parent,
+        filename=folder.best.stem,
+        monitor="val/return",
+        mode="max",
+        save_top_k=1,
+        save_weights_only=True,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+
+
+def early_stopping(config: TrialConfig) -> list[Callback]:
+    """Ends a trial whose mean training return has not risen for `early_stopping_patience` epochs."""
+    if config.early_stopping_patience is None:
+        return []
+    return [
+        EarlyStopping(
+            "train/return",
+            mode="max",
+            patience=config.early_stopping_patience,
+            check_on_train_epoch_end=True,
+            verbose=False,
+        )
+    ]
+
+
+def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
+    """Writes a full checkpoint; whoever reads `path` finds the old one or the new one, never half of one."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        trainer.save_checkpoint(temporary, weights_only=False)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class LastCheckpoint(Callback):
+    """Keeps `last.ckpt`, from which an interrupted trial goes on exactly.
+
+    It is written between two chunks, after whatever evaluation was due: `on_train_batch_start` is Lightning's first hook there.
+
+    Args:
+        path: of the checkpoint.
+        every_seconds: wall-clock seconds between two writes.
+    """
+
+    def __init__(self, path: Path, every_seconds: float) -> None:
+        self._path, self._every_seconds = path, every_seconds
+        self._written_at = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Writes if it is time, or if nothing follows."""
+        assert isinstance(pl_module, TrialModule)
+        is_over = pl_module.stop_requested or pl_module.train_data.is_exhausted
+        if is_over or time.monotonic() - self._written_at > self._every_seconds:
+            write_checkpoint(trainer, self._path)
+            self._written_at = time.monotonic()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Writes the last good state, which the learner has gone back to."""
+        if isinstance(exception, (TrialFailed, KeyboardInterrupt)):
+            write_checkpoint(trainer, self._path)
+
+
+class StopOnSignal(Callback):
+    """Ends the trial at the next chunk boundary on SIGINT or SIGTERM; a second signal ends it at once.
+
+    Lightning puts its own handlers in place when `fit` begins and raises in the middle of things; these replace them while training runs.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes over the signals; only a process's main thread may."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handler(pl_module))
+
+    def _handler(self, module: pl.LightningModule) -> Callable[[int, FrameType | None], None]:
+        assert isinstance(module, TrialModule)
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.received is not None:
+                raise KeyboardInterrupt
+            self.received = number
+            module.stop_requested = True
+
+        return handle
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gives the signals back."""
+        self._give_back()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Gives the signals back."""
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

@@ -1,0 +1,372 @@
+"""Running one trial with Lightning, from a config to its record."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import gymnasium as gym
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from sweeprl import registry
+from sweeprl.config import TrialConfig
+from sweeprl.engine import Learner
+from sweeprl.envs import EnvExtension, EvaluationDataset
+from sweeprl.errors import ConfigError, StorageFailed, TrialFailed
+from sweeprl.frames import Frame
+from sweeprl.launcher.callbacks import (
+    LastCheckpoint,
+    StopOnSignal,
+    best_checkpoint,
+    early_stopping,
+)
+from sweeprl.launcher.devices import choose_device
+from sweeprl.launcher.module import TrialModule
+from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
+from sweeprl.launcher.score import FINAL_SHARE, step_weighted_return
+from sweeprl.launcher.views import ViewName, make_view
+from sweeprl.networks import Resolver, caller_globals, importable
+
+__all__ = ["build_module", "evaluate", "launch"]
+
+
+def launch(
+    config: Mapping[str, Any] | TrialConfig,
+    pl_callbacks: Sequence[Callback] | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    config_folder: str | Path | None = None,
+    view: ViewName = "auto",
+    stream: TextIO | None = None,
+) -> TrialRecord:
+    """Trains one trial and returns how it went.
+
+    Args:
+        config: a plain dictionary in the shape of a config.json, or a validated config.
+        pl_callbacks: further Lightning callbacks.
+        resume: go on from `last.ckpt` in the config's root_dir.
+        overwrite: replace what another trial left in root_dir.
+        config_folder: a folder whose modules the config may name, beside the working directory.
+        view: how progress is shown.
+        stream: where it is shown; standard error by default.
+
+    Returns:
+        The trial's record, which also lies in root_dir.
+
+    Raises:
+        ConfigError: a setting is wrong; nothing was trained.
+        TrialFailed: the trial ended without a score; its record says why.
+    """
+    config = TrialConfig.of(config)
+    resolver = Resolver(caller_globals())
+    folder = str(Path(config_folder).resolve()) if config_folder else ""
+    with importable([folder, Path.cwd()] if folder else [Path.cwd()]), _quiet():
+        extension: EnvExtension = registry.envs.get(config.env)()
+        fit = partial(
+            _fit,
+            extension=extension,
+            resolver=resolver,
+            resume=resume,
+            overwrite=overwrite,
+            config_folder=folder,
+            views=make_view(view, stream or sys.stderr),
+        )
+        record: TrialRecord = extension.launch(config, list(pl_callbacks or []), fit)
+    return record
+
+
+def _fit(
+    config: TrialConfig,
+    pl_callbacks: Sequence[Callback],
+    *,
+    extension: EnvExtension,
+    resolver: Resolver,
+    resume: bool,
+    overwrite: bool,
+    config_folder: str,
+    views: list[Callback],
+) -> TrialRecord:
+    folder = TrialFolder(Path(config.root_dir))
+    module = build_module(config, extension, resolver)
+    earlier = folder.load_record() if resume else None
+    if not resume:
+        folder.claim(overwrite)
+        folder.save_config(config)
+    record = TrialRecord(
+        status="running",
+        score_kind=config.score,
+        seed=config.seed,
+        config_folder=config_folder,
+        versions=versions(),
+        seconds=earlier.seconds if earlier else 0.0,
+    )
+    folder.save_record(record)
+    return _Run(config, folder, module, record, [*views, *pl_callbacks]).go(resume)
+
+
+def build_module(
+    config: TrialConfig, extension: EnvExtension, resolver: Resolver | None = None
+) -> TrialModule:
+    """Builds frame, learner and datasets of a trial; checks whatever needs the environment.
+
+    Raises:
+        ConfigError: frame, model and environment do not fit, or the GPU is not there.
+    """
+    device = choose_device(config.gpus)
+    spec = extension.spec(config.train_env_config)
+    test_spec = extension.spec(config.test_env_config)
+    if (spec.observation_size, spec.action) != (test_spec.observation_size, test_spec.action):
+        raise ConfigError(
+            f"train_env_config and test_env_config must have the same spaces, but got {spec} and {test_spec}."
+        )
+    frame: Frame = registry.frames.get(config.frame)(config.frame_config, spec, resolver)
+    frame.check_act_kwargs(config.train_env_config.act_kwargs)
+    frame.check_act_kwargs(config.test_env_config.act_kwargs)
+    torch.manual_seed(config.seed)
+    learner = Learner([frame], [config.seed], config.num_envs, device)
+    train_data = extension.create_dataset(learner, config, "train")
+    judges = [extension.create_dataset(learner, config, stage) for stage in ("evaluation", "test")]
+    evaluation_data, test_data = judges
+    assert isinstance(evaluation_data, EvaluationDataset)
+    assert isinstance(test_data, EvaluationDataset)
+    return TrialModule(config, learner, train_data, evaluation_data, test_data)
+
+
+class _Run:
+    """One session of a trial: training, the final test, the record."""
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        folder: TrialFolder,
+        module: TrialModule,
+        record: TrialRecord,
+        callbacks: list[Callback],
+    ) -> None:
+        self._config, self._folder, self._module, self._record = config, folder, module, record
+        self._signals = StopOnSignal()
+        self._trainer = _trainer(config, folder, [*callbacks, self._signals])
+        self._started_at = time.monotonic()
+
+    def go(self, resume: bool) -> TrialRecord:
+        checkpoint = str(self._folder.last) if resume else None
+        try:
+            with _storage_guarded():
+                if resume:
+                    _keep_curves(self._trainer.loggers, self._folder)
+                self._trainer.fit(self._module, ckpt_path=checkpoint, weights_only=True)
+                self._warn_where_not_exact()
+                seconds = self._seconds()
+                if self._signals.received is None:
+                    self._test()
+        except BaseException as error:
+            self._save(self._ended("failed", _reason(error), self._seconds()))
+            raise
+        finally:
+            self._close()
+        return self._save(self._ended(*self._outcome(), seconds))
+
+    def _test(self) -> None:
+        self._trainer.test(
+            self._module, ckpt_path=str(self._folder.best), weights_only=True, verbose=False
+        )
+
+    def _seconds(self) -> float:
+        return self._record.seconds + time.monotonic() - self._started_at
+
+    def _warn_where_not_exact(self) -> None:
+        if not self._module.went_on_exactly:
+            warnings.warn(
+                "This environment could not be put back to where it was interrupted: new episodes began instead.",
+                stacklevel=2,
+            )
+
+    def _outcome(self) -> tuple[str, str]:
+        if self._signals.received is not None:
+            return "stopped", f"signal {self._signals.received}"
+        if self._module.train_data.is_exhausted:
+            return "finished", "the budget is spent"
+        return "finished", "no better mean return for early_stopping_patience epochs"
+
+    def _ended(self, status: str, reason: str, seconds: float) -> TrialRecord:
+        module, data = self._module, self._module.train_data
+        was_tested = status == "finished"
+        judgements = module.judgements if was_tested else []
+        test_return = sum(judgements) / len(judgements) if judgements else None
+        return self._record.model_copy(
+            update={
+                "status": status,
+                "reason": reason,
+                "score": self._score(test_return),
+                "test_return": test_return,
+                "test_returns": judgements,
+                "best_evaluation": module.best_evaluation,
+                "env_steps": data.env_steps,
+                "episodes": len(module.episodes),
+                "updates": module.learner.updates,
+                "seconds": round(seconds, 3),
+            }
+        )
+
+    def _score(self, test_return: float | None) -> float | None:
+        if self._config.score == "eval":
+            return test_return
+        share = FINAL_SHARE if self._config.score == "final" else 1.0
+        data = self._module.train_data
+        return step_weighted_return(
+            self._module.episodes, data.env_steps, share, self._config.num_envs
+        )
+
+    def _save(self, record: TrialRecord) -> TrialRecord:
+        self._folder.save_record(record)
+        return record
+
+    def _close(self) -> None:
+        for loader in (self._module.train_dataloader(), self._module.val_dataloader()):
+            loader.dataset.copies.close()  # type: ignore[attr-defined]
+        self._module.test_dataloader().dataset.copies.close()  # type: ignore[attr-defined]
+
+
+def _trainer(config: TrialConfig, folder: TrialFolder, callbacks: list[Callback]) -> pl.Trainer:
+    device = choose_device(config.gpus)
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=None,
+        val_check_interval=1,
+        limit_val_batches=0,
+        logger=_loggers(config, folder),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(folder.root),
+        callbacks=[
+            *callbacks,
+            *early_stopping(config),
+            LastCheckpoint(folder.last, config.checkpoint_every_seconds),
+            best_checkpoint(folder),
+        ],
+    )
+
+
+def _loggers(config: TrialConfig, folder: TrialFolder) -> list[Logger]:
+    loggers: list[Logger] = []
+    if "csv" in config.logger:
+        loggers.append(CSVLogger(str(folder.root), name="", version=""))
+    if "tensorboard" in config.logger:
+        loggers.append(TensorBoardLogger(str(folder.root), name="tensorboard", version=""))
+    return loggers
+
+
+def _keep_curves(loggers: Sequence[Logger], folder: TrialFolder) -> None:
+    """Writes the rows again that lie before the checkpoint; Lightning's CSVLogger starts an empty file."""
+    checkpoint = torch.load(folder.last, weights_only=True)
+    env_steps = checkpoint["train_data"]["counts"][0]
+    if not folder.metrics.exists():
+        return
+    with folder.metrics.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["step"]) <= env_steps]
+    for logger in loggers:
+        for row in rows if isinstance(logger, CSVLogger) else []:
+            values = {k: float(v) for k, v in row.items() if k != "step" and v}
+            logger.log_metrics(values, step=int(row["step"]))
+
+
+def evaluate(
+    root_dir: str | Path, episodes: int | None = None, video: bool = False
+) -> tuple[list[float], list[Path]]:
+    """Plays the best checkpoint of a trial, greedily, on the test environment.
+
+    Args:
+        root_dir: of the trial.
+        episodes: how many; as many as in the final test by default.
+        video: whether to film the first one.
+
+    Returns:
+        The return of each episode, and the videos made.
+
+    Raises:
+        ConfigError: no trial, or no checkpoint, lies there.
+    """
+    folder = TrialFolder(Path(root_dir))
+    config, record = folder.load_config(), folder.load_record()
+    if not folder.best.exists():
+        raise ConfigError(
+            f"'{folder.best}' must exist, but no evaluation has been made yet. "
+            f"Go on with: sweeprl run --resume {folder.root}"
+        )
+    config = _for_evaluation(config, folder, episodes, video)
+    folders = [f for f in (record.config_folder, folder.root, Path.cwd()) if f]
+    before = set(folder.videos.glob("*.mp4"))
+    with importable(folders), _quiet():
+        extension: EnvExtension = registry.envs.get(config.env)()
+        module = build_module(config, extension, Resolver(caller_globals()))
+        module.learner.load_weights(torch.load(folder.best, weights_only=True)["weights"])
+        data = extension.create_dataset(module.learner, config, "test")
+        returns = [result.episodes[0].total for result in data]
+        data.copies.close()
+    return returns, sorted(set(folder.videos.glob("*.mp4")) - before)
+
+
+def _for_evaluation(
+    config: TrialConfig, folder: TrialFolder, episodes: int | None, video: bool
+) -> TrialConfig:
+    plain = config.model_dump()
+    plain["root_dir"] = str(folder.root)
+    plain["num_envs"], plain["vectorization"] = 1, "sync"
+    plain["evaluation"]["final_episodes"] = episodes or config.evaluation.final_episodes
+    if "render_every_episode" in plain["test_env_config"]:
+        plain["test_env_config"]["render_every_episode"] = 1 if video else 0
+    return TrialConfig.of(plain)
+
+
+@contextmanager
+def _storage_guarded() -> Iterator[None]:
+    """Turns a full disk into a reason for the trial's end."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+            raise
+        raise StorageFailed(
+            f"Results could not be written: {error}. Free some space, then go on with --resume."
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps from users what Lightning and Gymnasium tell about matters that sweeprl decides."""
+    names = ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric")
+    levels = {name: logging.getLogger(name).level for name in names}
+    gym_level = gym.logger.min_level
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    gym.logger.min_level = gym.logger.ERROR
+    with warnings.catch_warnings():
+        for module in ("pytorch_lightning", "lightning_fabric", "gymnasium", "moviepy", "pygame", "pkg_resources"):
+            warnings.filterwarnings("ignore", module=module)
+        warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
+        try:
+            yield
+        finally:
+            gym.logger.min_level = gym_level
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)

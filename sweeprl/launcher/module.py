@@ -1,0 +1,246 @@
+"""The LightningModule for every frame: it feeds what the dataset collects to the learner and keeps the curves."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from sweeprl.config import TrialConfig
+from sweeprl.engine import Learner
+from sweeprl.envs import DatasetResult, Episode, EvaluationDataset, RLDataset
+
+__all__ = ["TrialModule"]
+
+
+class _Round(torch.optim.Optimizer):
+    """A round of updates as Lightning counts it: its step runs the learner's.
+
+    Lightning's `global_step` counts the steps of optimizers, and its ModelCheckpoint saves when that has moved. The true
+    optimizers belong to the engine, which steps them hundreds of times a round.
+    """
+
+    def __init__(self) -> None:
+        super().__init__([torch.nn.Parameter(torch.zeros(()))], {})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        assert closure is not None
+        return closure()
+
+
+class TrialModule(pl.LightningModule):
+    """Trains one trial, whatever its frame.
+
+    Args:
+        config: the trial.
+        learner: the agents.
+        train_data: what they experience in training.
+        evaluation_data: episodes that judge them meanwhile.
+        test_data: episodes that judge them at the end.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        learner: Learner,
+        train_data: RLDataset,
+        evaluation_data: EvaluationDataset,
+        test_data: EvaluationDataset,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.config = config
+        self.learner = learner
+        self.train_data = train_data
+        self._evaluation_data, self._test_data = evaluation_data, test_data
+        self.episodes: list[Episode] = []
+        self.latest_returns: deque[float] = deque(maxlen=_SMOOTHING)
+        self.best_evaluation: float | None = None
+        self.stop_requested = False
+        self.went_on_exactly = True
+        self._epoch_returns: list[float] = []
+        self._pending: dict[str, list[float]] = {}
+        self._evaluated_at = 0
+        self._reported_at = 0
+        self._judgements: list[float] = []
+
+    # ---- data
+
+    def train_dataloader(self) -> DataLoader[DatasetResult]:
+        """Experience, a chunk at a time."""
+        return _loader(self.train_data)
+
+    def val_dataloader(self) -> DataLoader[DatasetResult]:
+        """Evaluation episodes."""
+        return _loader(self._evaluation_data)
+
+    def test_dataloader(self) -> DataLoader[DatasetResult]:
+        """Final test episodes."""
+        return _loader(self._test_data)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leaves episodes where they are; the learner moves what it needs."""
+        return batch
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """What Lightning counts; the learner has its own optimizers."""
+        return _Round()
+
+    # ---- training
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        """Ends the epoch when its episodes are played or the budget is spent."""
+        is_over = self.train_data.is_exhausted or self.stop_requested
+        if is_over:
+            self.trainer.should_stop = True
+        return -1 if is_over or self._is_epoch_full() else None
+
+    def training_step(self, dataloader_iter: Iterator[Any]) -> None:
+        """Stores one chunk of experience and makes the updates it entitles to.
+
+        The iterator is Lightning's way to leave the fetching to us: it would fetch one chunk ahead, played by the policy before
+        the update.
+        """
+        result: DatasetResult = next(dataloader_iter)[0]
+        self.learner.store(result.transitions)
+        logs: dict[str, torch.Tensor] = self.optimizers().step(self.learner.update)  # type: ignore[union-attr]
+        self._remember(result, logs)
+        if self._epoch_returns:
+            mean = sum(self._epoch_returns) / len(self._epoch_returns)
+            self.log("train/return", mean, on_step=True, on_epoch=False, logger=False, batch_size=1)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Writes the curves and lets Lightning evaluate where that is due."""
+        is_last = self.train_data.is_exhausted
+        env_steps = self.train_data.env_steps
+        if is_last or _crossed(self._reported_at, env_steps, self.config.report_every_env_steps):
+            self._report()
+        every = self.config.evaluation.every_env_steps
+        is_due = is_last or (every is not None and _crossed(self._evaluated_at, env_steps, every))
+        # Lightning validates after every batch for which this is above zero.
+        self.trainer.limit_val_batches = len(self._evaluation_data) if is_due else 0
+
+    def on_train_epoch_end(self) -> None:
+        """Starts the next epoch's count, unless this one was cut short."""
+        if self._is_epoch_full():
+            self._epoch_returns = []
+
+    def _is_epoch_full(self) -> bool:
+        return len(self._epoch_returns) >= self.config.episode_per_epoch
+
+    def _remember(self, result: DatasetResult, logs: dict[str, torch.Tensor]) -> None:
+        returns = [episode.total for episode in result.episodes]
+        self.episodes += result.episodes
+        self._epoch_returns += returns
+        self.latest_returns.extend(returns)
+        self._collect("train/return", returns)
+        self._collect("train/length", [float(episode.length) for episode in result.episodes])
+        for name, value in result.logs.items():
+            self._collect(f"env/{name}", [value])
+        for name, values in logs.items():
+            self._collect(f"learn/{name}", [float(values[0])])
+
+    def _collect(self, name: str, values: list[float]) -> None:
+        if values:
+            self._pending.setdefault(name, []).extend(values)
+
+    def _report(self) -> None:
+        """Writes the means since the last report."""
+        self._reported_at = self.train_data.env_steps
+        means = {name: sum(values) / len(values) for name, values in self._pending.items()}
+        self._pending = {}
+        self._log_curves({**means, "train/episodes": float(len(self.episodes))})
+
+    def _log_curves(self, metrics: dict[str, float]) -> None:
+        for logger in self.trainer.loggers:
+            logger.log_metrics(metrics, step=self.train_data.env_steps)
+
+    # ---- evaluation and test
+
+    def on_validation_start(self) -> None:
+        """Forgets the last evaluation."""
+        self._judgements = []
+
+    def validation_step(self, batch: DatasetResult, batch_idx: int) -> None:
+        """Takes note of one evaluation episode."""
+        self._judge(batch, "val/return")
+
+    def on_validation_epoch_end(self) -> None:
+        """Writes the evaluation's curve."""
+        self._evaluated_at = self.train_data.env_steps
+        mean = sum(self._judgements) / len(self._judgements)
+        self.best_evaluation = max(mean, -math.inf if self.best_evaluation is None else self.best_evaluation)
+        self._log_curves({"val/return": mean})
+
+    def on_test_start(self) -> None:
+        """Forgets the last evaluation."""
+        self._judgements = []
+
+    def test_step(self, batch: DatasetResult, batch_idx: int) -> None:
+        """Takes note of one test episode."""
+        self._judge(batch, "test/return")
+
+    @property
+    def judgements(self) -> list[float]:
+        """Returns of the episodes of the latest evaluation or test."""
+        return list(self._judgements)
+
+    def _judge(self, result: DatasetResult, name: str) -> None:
+        total = result.episodes[0].total
+        self._judgements.append(total)
+        self.log(name, total, on_step=False, on_epoch=True, logger=False, batch_size=1)
+
+    # ---- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds weights; and, where training is to go on from it, everything else."""
+        if "optimizer_states" not in checkpoint:
+            checkpoint["weights"] = self.learner.weights()
+            return
+        checkpoint["learner"] = self.learner.state_dict()
+        checkpoint["train_data"] = self.train_data.state_dict()
+        checkpoint["curves"] = {
+            "episodes": [tuple(episode) for episode in self.episodes],
+            "latest_returns": list(self.latest_returns),
+            "best_evaluation": self.best_evaluation,
+            "epoch_returns": list(self._epoch_returns),
+            "pending": self._pending,
+            "marks": (self._evaluated_at, self._reported_at),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes over what a checkpoint holds."""
+        if "weights" in checkpoint:
+            self.learner.load_weights(checkpoint["weights"])
+            return
+        self.learner.load_state_dict(checkpoint["learner"])
+        self.went_on_exactly = self.train_data.load_state_dict(checkpoint["train_data"])
+        curves = checkpoint["curves"]
+        self.episodes = [Episode(*episode) for episode in curves["episodes"]]
+        self.latest_returns.extend(curves["latest_returns"])
+        self.best_evaluation = curves["best_evaluation"]
+        self._epoch_returns = curves["epoch_returns"]
+        self._pending = curves["pending"]
+        self._evaluated_at, self._reported_at = curves["marks"]
+
+
+_SMOOTHING = 20
+"""Latest training episodes whose mean return the progress display shows."""
+
+
+def _crossed(before: int, now: int, every: int) -> bool:
+    """Whether a multiple of `every` lies in (before, now]."""
+    return now // every > before // every
+
+
+def _loader(data: RLDataset) -> DataLoader[DatasetResult]:
+    return DataLoader(data, batch_size=None, collate_fn=_as_it_is)
+
+
+def _as_it_is(result: DatasetResult) -> DatasetResult:
+    return result

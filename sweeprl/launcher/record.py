@@ -1,0 +1,173 @@
+"""What a trial leaves behind, and where it lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from sweeprl.config import Config, TrialConfig, build, load_config, save_config
+from sweeprl.errors import ConfigError
+
+__all__ = ["TrialFolder", "TrialRecord", "versions"]
+
+
+class TrialRecord(Config):
+    """How a trial went."""
+
+    status: Literal["running", "finished", "stopped", "failed"]
+    """finished: its budget or patience ran out; stopped: by a signal; failed: see `reason`."""
+    reason: str = ""
+    """Why it ended."""
+    score: float | None = None
+    """What a tuner maximises; None where no episode finished."""
+    score_kind: str = "final"
+    """Which score that is."""
+    test_return: float | None = None
+    """Mean return of the best checkpoint in the final test."""
+    test_returns: list[float] = []
+    """Return of each of its episodes."""
+    best_evaluation: float | None = None
+    """Mean return of the best evaluation during training."""
+    env_steps: int = 0
+    """Environment steps trained."""
+    episodes: int = 0
+    """Training episodes finished."""
+    updates: int = 0
+    """Gradient steps."""
+    seconds: float = 0.0
+    """Wall-clock seconds of training, over all sessions of the trial."""
+    seed: int = 0
+    """From which everything random was derived."""
+    config_folder: str = ""
+    """Folder whose modules the config may name."""
+    versions: dict[str, str] = {}
+    """Of the packages that decide the result."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide a result."""
+    names = ("sweeprl", "torch", "pytorch-lightning", "gymnasium", "numpy")
+    return {name: version(name) for name in names}
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """The folder of one trial and what lies where in it.
+
+    Args:
+        root: the trial's `root_dir`.
+    """
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The effective config."""
+        return self.root / "config.json"
+
+    @property
+    def record(self) -> Path:
+        """How the trial went."""
+        return self.root / "record.json"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the best evaluation."""
+        return self.root / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """Everything that going on needs."""
+        return self.root / "checkpoints" / "last.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """The curves."""
+        return self.root / "metrics.csv"
+
+    @property
+    def videos(self) -> Path:
+        """The videos."""
+        return self.root / "videos"
+
+    def claim(self, overwrite: bool) -> None:
+        """Makes the folder ready for a new trial.
+
+        Raises:
+            ConfigError: another trial's results lie there and `overwrite` is not set.
+        """
+        if self.config.exists() or self.record.exists():
+            if not overwrite:
+                raise ConfigError(
+                    f"root_dir must not hold another trial's results, but '{self.root}' does. Choose another root_dir, go "
+                    f"on with: sweeprl run --resume {self.root}, or replace them with --overwrite."
+                )
+            self._clear()
+        self.root.mkdir(parents=True, exist_ok=True)
+
+    def _clear(self) -> None:
+        for path in (self.config, self.record, self.metrics, self.root / "hparams.yaml"):
+            path.unlink(missing_ok=True)
+        for folder in ("checkpoints", "videos", "tensorboard"):
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+
+    def load_config(self) -> TrialConfig:
+        """Reads the effective config.
+
+        Raises:
+            ConfigError: no trial lies there.
+        """
+        if not self.config.exists():
+            raise ConfigError(
+                f"'{self.root}' must be a trial's root_dir, but holds no config.json. "
+                "Run one with: sweeprl run --config config.json"
+            )
+        return load_config(self.config)
+
+    def save_config(self, config: TrialConfig) -> None:
+        """Writes the effective config."""
+        save_config(config, self.config)
+
+    def load_record(self) -> TrialRecord:
+        """Reads how the trial went.
+
+        Raises:
+            ConfigError: no record lies there.
+        """
+        try:
+            data = json.loads(self.record.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"'{self.record}' must be a trial's record, but: {error}") from None
+        return build(TrialRecord, data)
+
+    def save_record(self, record: TrialRecord) -> None:
+        """Writes how the trial went; a reader sees the old record or the new one, never half of one.
+
+        On a full disk the old record is overwritten in place: it was written with room to spare.
+        """
+        text = record.model_dump_json(indent=4)
+        temporary = self.record.with_suffix(".tmp")
+        try:
+            _write(temporary, text.ljust(_RECORD_ROOM) + "\n")
+            os.replace(temporary, self.record)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            with self.record.open("r+", encoding="utf-8") as file:
+                file.write(text.ljust(_RECORD_ROOM) + "\n")
+
+
+_RECORD_ROOM = 4000
+"""Characters that a record takes at least."""
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
