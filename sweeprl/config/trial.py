@@ -76,6 +76,9 @@ class TrialConfig(Config):
     """Machines; above 1 only for distributed frames."""
     num_processes: int = 1
     """Processes on a machine without GPU; above 1 only for distributed frames."""
+    num_threads: Annotated[int, Field(gt=0)] = 1
+    """CPU threads of one trial. Networks this small gain nothing from a second one, and lose much where another
+    process wants its core."""
     logger: list[Literal["csv", "tensorboard"]] = ["csv", "tensorboard"]
     """Where curves are written, both under `root_dir`."""
     checkpoint_every_seconds: Annotated[float, Field(gt=0)] = 60.0

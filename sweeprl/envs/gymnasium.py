@@ -10,8 +10,8 @@ import gymnasium as gym
 from pydantic import Field
 
 from sweeprl.config import EnvConfig
-from sweeprl.envs.copies import Copies, NativeCopies, SeedOf
-from sweeprl.envs.extension import EnvExtension
+from sweeprl.envs._copies import Copies, NativeCopies, SeedOf
+from sweeprl.envs._extension import EnvExtension
 from sweeprl.errors import ConfigError, MissingDependencyError, UnknownNameError
 
 __all__ = ["Gymnasium", "GymnasiumConfig"]

@@ -73,7 +73,8 @@ def launch(
     config = TrialConfig.of(config)
     resolver = Resolver(caller_globals())
     folder = str(Path(config_folder).resolve()) if config_folder else ""
-    with importable([folder, Path.cwd()] if folder else [Path.cwd()]), _quiet():
+    folders = [folder, Path.cwd()] if folder else [Path.cwd()]
+    with importable(folders), _quiet(), _threads(config.num_threads):
         extension: EnvExtension = registry.envs.get(config.env)()
         fit = partial(
             _fit,
@@ -127,12 +128,12 @@ def build_module(
     """
     device = choose_device(config.gpus)
     spec = extension.spec(config.train_env_config)
+    frame: Frame = registry.frames.get(config.frame)(config.frame_config, spec, resolver)
     test_spec = extension.spec(config.test_env_config)
     if (spec.observation_size, spec.action) != (test_spec.observation_size, test_spec.action):
         raise ConfigError(
             f"train_env_config and test_env_config must have the same spaces, but got {spec} and {test_spec}."
         )
-    frame: Frame = registry.frames.get(config.frame)(config.frame_config, spec, resolver)
     frame.check_act_kwargs(config.train_env_config.act_kwargs)
     frame.check_act_kwargs(config.test_env_config.act_kwargs)
     torch.manual_seed(config.seed)
@@ -312,7 +313,7 @@ def evaluate(
     config = _for_evaluation(config, folder, episodes, video)
     folders = [f for f in (record.config_folder, folder.root, Path.cwd()) if f]
     before = set(folder.videos.glob("*.mp4"))
-    with importable(folders), _quiet():
+    with importable(folders), _quiet(), _threads(config.num_threads):
         extension: EnvExtension = registry.envs.get(config.env)()
         module = build_module(config, extension, Resolver(caller_globals()))
         module.learner.load_weights(torch.load(folder.best, weights_only=True)["weights"])
@@ -332,6 +333,16 @@ def _for_evaluation(
     if "render_every_episode" in plain["test_env_config"]:
         plain["test_env_config"]["render_every_episode"] = 1 if video else 0
     return TrialConfig.of(plain)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,9 +12,9 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 
 from sweeprl.config import EnvConfig, EnvSpec, TrialConfig
-from sweeprl.envs.copies import Copies, SeedOf, SingleCopy, VectorCopies, episode_seed
-from sweeprl.envs.dataset import Agent, EvaluationDataset, RLDataset
-from sweeprl.envs.spaces import describe, flatten_observations
+from sweeprl.envs._copies import Copies, SeedOf, SingleCopy, VectorCopies, episode_seed
+from sweeprl.envs._dataset import Agent, EvaluationDataset, RLDataset
+from sweeprl.envs._spaces import describe, flatten_observations
 from sweeprl.errors import ConfigError
 
 __all__ = ["EnvExtension", "Stage"]
@@ -135,6 +136,8 @@ class EnvExtension(ABC):
         every = self.render_every_episode(section)
         if not every:
             return self._flat(section)
+        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame looks for a screen otherwise
         env = self.make(section, render_mode="rgb_array")
         if env.render_mode != "rgb_array":
             return flatten_observations(env)

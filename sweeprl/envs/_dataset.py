@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from sweeprl.config import Transitions
-from sweeprl.envs.copies import Copies, Step
+from sweeprl.envs._copies import Copies, Step
 
 __all__ = ["Agent", "DatasetResult", "Episode", "EvaluationDataset", "RLDataset"]
 

@@ -16,7 +16,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from numpy.typing import NDArray
 
 from sweeprl.config import EnvSpec
-from sweeprl.envs.spaces import ActionAdapter, describe
+from sweeprl.envs._spaces import ActionAdapter, describe
 from sweeprl.errors import ConfigError, EnvironmentRaised, SweepRLError
 
 __all__ = ["Copies", "NativeCopies", "SeedOf", "SingleCopy", "Step", "VectorCopies", "episode_seed"]

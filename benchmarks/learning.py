@@ -1,0 +1,173 @@
+"""Trains sweeprl on the cases of the learning table, and prints the table of all results.
+
+    python benchmarks/learning.py --case dqn-cartpole --seed 0     # train, append a row
+    python benchmarks/learning.py --table                          # both libraries, with intervals
+
+The cases have the settings of `learning_sb3.py`, mapped key by key; what follows says how. SB3 rescales no actions for PPO, so
+its initial deviation of 1 is log(1/2) here, where Pendulum's torques of +-2 are +-1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from evaluator import bootstrap_interval, evaluate, interquartile_mean
+
+import sweeprl
+from sweeprl import registry
+from sweeprl.config import TrialConfig
+from sweeprl.launcher import TrialFolder, build_module
+
+RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
+TABLE = Path(__file__).parent / "results" / "learning.md"
+ADAM_OF_SB3_PPO = dict(eps=1e-5)
+
+CASES: dict[str, dict[str, Any]] = {
+    "dqn-cartpole": dict(
+        frame="DQN", env="CartPole-v1", steps=50_000, num_envs=1,
+        frame_config=dict(
+            learning_rate=2.3e-3, batch_size=64, replay_size=100_000, warmup_steps=1000, discount=0.99,
+            # SB3 copies every 10 steps, but updates only every 256: in effect every 128 updates
+            update_rate=None, update_steps=128, collect_steps=256, updates_per_step=0.5, exploration_steps=8000,
+            epsilon_end=0.04, mode="fixed_target", criterion="SmoothL1Loss", gradient_max=10.0,
+            model_kwargs=[dict(hidden=[256, 256])] * 2,
+        ),
+    ),
+    "dqn-lunarlander": dict(
+        frame="DQN", env="LunarLander-v3", steps=100_000, num_envs=1,
+        frame_config=dict(
+            learning_rate=6.3e-4, batch_size=128, replay_size=50_000, warmup_steps=0, discount=0.99,
+            update_rate=None, update_steps=250, collect_steps=4, updates_per_step=1.0, exploration_steps=12_000,
+            epsilon_end=0.1, mode="fixed_target", criterion="SmoothL1Loss", gradient_max=10.0,
+            model_kwargs=[dict(hidden=[256, 256])] * 2,
+        ),
+    ),
+    "ppo-cartpole": dict(
+        frame="PPO", env="CartPole-v1", steps=100_000, num_envs=8,
+        frame_config=dict(
+            rollout_steps=32, batch_size=256, gae_lambda=0.8, discount=0.98, actor_update_times=20,
+            critic_update_times=20, gradient_max=0.5, optimizer_kwargs=ADAM_OF_SB3_PPO,
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, lr_scheduler="LinearLR",
+            lr_scheduler_kwargs=dict(start_factor=1.0, end_factor=0.0, total_iters=391),
+        ),
+    ),
+    "ppo-pendulum": dict(
+        frame="PPO", env="Pendulum-v1", steps=100_000, num_envs=4,
+        frame_config=dict(
+            rollout_steps=1024, batch_size=64, gae_lambda=0.95, discount=0.9, actor_update_times=10,
+            critic_update_times=10, gradient_max=0.5, optimizer_kwargs=ADAM_OF_SB3_PPO,
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3,
+            model_kwargs=[dict(log_std=math.log(0.5)), {}],
+        ),
+    ),
+    "ppo-lunarlander": dict(
+        frame="PPO", env="LunarLander-v3", steps=1_000_000, num_envs=16,
+        frame_config=dict(
+            rollout_steps=1024, batch_size=64, gae_lambda=0.98, discount=0.999, actor_update_times=4,
+            critic_update_times=4, entropy_weight=0.01, gradient_max=0.5, optimizer_kwargs=ADAM_OF_SB3_PPO,
+            actor_learning_rate=3e-4, critic_learning_rate=3e-4,
+        ),
+    ),
+    "sac-pendulum": dict(
+        frame="SAC", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, alpha_learning_rate=1e-3, batch_size=256,
+            replay_size=1_000_000, warmup_steps=100, update_rate=0.005, collect_steps=1,
+        ),
+    ),
+}  # fmt: skip
+
+
+def config_of(name: str, seed: int, root_dir: str) -> dict[str, Any]:
+    """A case as a config."""
+    case = CASES[name]
+    config = sweeprl.generate_algorithm_config(case["frame"])
+    config["frame_config"].update(case["frame_config"])
+    config = sweeprl.generate_env_config(
+        "gymnasium", config, env_name=case["env"], render_every_episode=0
+    )
+    return sweeprl.generate_training_config(
+        root_dir=root_dir, config=config, seed=seed, max_env_steps=case["steps"], max_episodes=10**9,
+        num_envs=case["num_envs"], logger=["csv"], gpus=None,
+        evaluation=dict(episodes=1, every_env_steps=None, final_episodes=1),
+    )  # fmt: skip
+
+
+def train(name: str, seed: int) -> dict[str, Any]:
+    """Trains one case; judges the last policy, as SB3's is, not the best one."""
+    root_dir = tempfile.mkdtemp()
+    record = sweeprl.launch(config_of(name, seed, root_dir), view="none")
+    config = TrialConfig.of(config_of(name, seed, root_dir))
+    extension = registry.envs.get(config.env)()
+    module = build_module(config, extension)
+    last = torch.load(TrialFolder(Path(root_dir)).last, weights_only=True)
+    module.learner.load_weights(last["learner"]["weights"])
+    adapt = module.train_data.copies._adapt
+
+    def policy(observation: np.ndarray) -> Any:
+        states = np.asarray(observation, np.float32)[None]
+        return adapt(module.learner.act(states, greedy=True))[0]
+
+    returns = evaluate(policy, CASES[name]["env"])
+    return dict(
+        case=name, library="sweeprl", seed=seed, seconds=round(record.seconds, 1),
+        env_steps=record.env_steps, returns=[round(value, 3) for value in returns],
+    )  # fmt: skip
+
+
+def table() -> str:
+    """One line for each case and library: over seeds, of the mean of 100 greedy episodes."""
+    rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    lines = [
+        "| case | library | seeds | mean | 95 % interval | IQM | 95 % interval | not below SB3 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for case in CASES:
+        intervals = {}
+        for library in ("sb3", "sweeprl"):
+            mine = [row for row in rows if (row["case"], row["library"]) == (case, library)]
+            if not mine:
+                continue
+            per_seed = np.array([np.mean(row["returns"]) for row in mine])
+            mean, iqm = float(per_seed.mean()), interquartile_mean(per_seed)
+            spans = [bootstrap_interval(per_seed, f) for f in (np.mean, interquartile_mean)]
+            intervals[library] = spans[0]
+            verdict = ""
+            if library == "sweeprl" and "sb3" in intervals:
+                verdict = "yes" if spans[0][1] >= intervals["sb3"][0] else "NO"
+            texts = [f"{low:.1f} to {high:.1f}" for low, high in spans]
+            seeds = ",".join(str(row["seed"]) for row in sorted(mine, key=lambda row: row["seed"]))
+            lines.append(
+                f"| {case} | {library} | {seeds} | {mean:.1f} | {texts[0]} | {iqm:.1f} | {texts[1]} | {verdict} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", choices=CASES)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--dry", action="store_true", help="print the row instead of appending it")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.case:
+        row = train(arguments.case, arguments.seed)
+        if not arguments.dry:
+            with RESULTS.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        print(row["case"], row["seed"], sum(row["returns"]) / len(row["returns"]), row["seconds"], "s")
+    if arguments.table:
+        TABLE.write_text(table())
+        print(table())
+
+
+if __name__ == "__main__":
+    main()

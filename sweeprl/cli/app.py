@@ -1,0 +1,239 @@
+"""The commands. Whatever is heavy is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeprl import registry
+from sweeprl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sweeprl.config import TrialConfig
+    from sweeprl.launcher import TrialRecord
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Hyperparameter sweeps for reinforcement learning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("list")
+def list_names(
+    algo: Annotated[bool, typer.Option("--algo", help="Algorithms only.")] = False,
+    env: Annotated[bool, typer.Option("--env", help="Environment extensions only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Lists algorithms and environment extensions."""
+    sections: dict[str, dict[str, str]] = {}
+    if algo or not env:
+        sections["algorithms"] = registry.frames.names()
+    if env or not algo:
+        sections["environments"] = registry.envs.names()
+    if as_json:
+        typer.echo(json.dumps(sections))
+        return
+    for title, names in sections.items():
+        typer.echo(title)
+        for name, summary in names.items():
+            typer.echo(f"  {name:<12} {summary}")
+
+
+@app.command()
+def generate(
+    algo: Annotated[str, typer.Option(help="The algorithm, see `sweeprl list --algo`.")],
+    env: Annotated[
+        str, typer.Option(help="The environment extension, see `sweeprl list --env`.")
+    ] = "gymnasium",
+    env_name: Annotated[
+        str | None, typer.Option(help="The environment's id, Pendulum-v1 for example.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="Where to write; .json, .yaml or .yml.")
+    ] = Path("config.json"),
+    to_screen: Annotated[
+        bool, typer.Option("--print", help="Print the config instead of writing it.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Writes a complete config."""
+    from sweeprl import config as configs
+
+    settings = {"env_name": env_name} if env_name else {}
+    plain = configs.generate_algorithm_config(algo)
+    plain = configs.generate_env_config(env, plain, **settings)
+    plain = configs.generate_training_config(config=plain)
+    configs.TrialConfig.of(plain)
+    if to_screen:
+        typer.echo(configs.format_config(plain), nl=False)
+        return
+    if output.exists() and not overwrite:
+        raise ConfigError(
+            f"'{output}' must not exist yet, but does. Choose another --output or add --overwrite."
+        )
+    configs.save_config(plain, output)
+    typer.echo(f"Wrote {output}. Train with: sweeprl run --config {output}")
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Option(help="The config, JSON or YAML.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, dotted keys; a bare key is one of frame_config."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the config's seed.")] = None,
+    root_dir: Annotated[
+        Path | None, typer.Option(help="Replaces the config's folder for results.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the interrupted trial in this folder.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another trial's results.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Progress and result as JSON lines.")
+    ] = False,
+) -> None:
+    """Trains one trial."""
+    if (config is None) == (resume is None):
+        raise ConfigError(
+            "Exactly one of --config and --resume must be given. "
+            "Write a config with: sweeprl generate --algo DQN"
+        )
+    changes = _changes(settings or [], seed, root_dir)
+    if config is not None:
+        trial, folder = _load(config, changes), config.resolve().parent
+    else:
+        trial, folder = _load_interrupted(_given(resume), changes)
+
+    from sweeprl.launcher import launch
+
+    view: Any = "none" if quiet else "json" if as_json else "auto"
+    record = launch(
+        trial,
+        resume=resume is not None,
+        overwrite=overwrite,
+        config_folder=folder,
+        view=view,
+        stream=sys.stdout if as_json else sys.stderr,
+    )
+    if as_json:
+        typer.echo(json.dumps({"event": record.status, **record.model_dump(mode="json")}))
+    elif not quiet:
+        _show(record, Path(trial.root_dir))
+    if record.status == "stopped":
+        raise typer.Exit(128 + int(record.reason.rpartition(" ")[2]))
+
+
+@app.command()
+def evaluate(
+    root_dir: Annotated[Path, typer.Argument(help="A trial's folder.")],
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="How many; as in the final test by default.")
+    ] = None,
+    video: Annotated[bool, typer.Option("--video", help="Film the first episode.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Plays a trial's best checkpoint, greedily."""
+    from sweeprl import launcher
+
+    returns, videos = launcher.evaluate(root_dir, episodes, video)
+    mean = sum(returns) / len(returns)
+    if as_json:
+        found = [str(path) for path in videos]
+        typer.echo(json.dumps({"mean": mean, "returns": returns, "videos": found}))
+        return
+    typer.echo(
+        f"{len(returns)} episodes: mean return {mean:.1f}, worst {min(returns):.1f}, best {max(returns):.1f}"
+    )
+    for path in videos:
+        typer.echo(f"video: {path}")
+
+
+def _changes(settings: list[str], seed: int | None, root_dir: Path | None) -> dict[str, Any]:
+    from sweeprl.config import parse_value
+
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set must be key=value, but got '{setting}'.")
+        changes[key.strip()] = parse_value(value)
+    if seed is not None:
+        changes["seed"] = seed
+    if root_dir is not None:
+        changes["root_dir"] = str(root_dir)
+    return changes
+
+
+def _load(path: Path, changes: dict[str, Any]) -> TrialConfig:
+    from sweeprl.config import load_config, merge
+
+    return merge(load_config(path), changes)
+
+
+_EXTENDABLE = ("max_env_steps", "max_episodes")
+
+
+def _load_interrupted(root_dir: Path, changes: dict[str, Any]) -> tuple[TrialConfig, Path | None]:
+    from sweeprl.config import merge
+    from sweeprl.launcher import TrialFolder
+
+    fixed = [key for key in changes if key not in _EXTENDABLE]
+    if fixed:
+        raise ConfigError(
+            f"A resumed trial keeps its settings; only {' and '.join(_EXTENDABLE)} may change, but got {', '.join(fixed)}."
+        )
+    folder = TrialFolder(root_dir)
+    loaded, record = folder.load_config(), folder.load_record()
+    if not folder.last.exists():
+        raise ConfigError(
+            f"'{folder.last}' must exist to go on, but does not: the trial ended before its first checkpoint. "
+            f"Start it again with: sweeprl run --config {folder.config} --overwrite"
+        )
+    trial = merge(loaded, {**changes, "root_dir": str(root_dir)})
+    return trial, Path(record.config_folder) if record.config_folder else None
+
+
+def _given(path: Path | None) -> Path:
+    assert path is not None
+    return path
+
+
+def _show(record: TrialRecord, root_dir: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = {
+        "status": f"{record.status}: {record.reason}",
+        "score": f"{_number(record.score)} ({record.score_kind})",
+        "test return": f"{_number(record.test_return)} over {len(record.test_returns)} episodes of the best checkpoint",
+        "trained": f"{record.env_steps:,} env steps, {record.episodes:,} episodes, {record.seconds:.1f} s",
+        "results": str(root_dir),
+    }
+    films = sorted((root_dir / "videos").glob("test-*.mp4"))
+    if films:
+        rows["video"] = str(films[0])
+    if record.status == "stopped":
+        rows["go on"] = f"sweeprl run --resume {root_dir}"
+    else:
+        rows["play again"] = f"sweeprl evaluate {root_dir} --video"
+    table = Table.grid(padding=(0, 2))
+    for name, text in rows.items():
+        table.add_row(f"[bold]{name}[/]", text)
+    Console(soft_wrap=True).print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
