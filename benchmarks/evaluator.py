@@ -11,9 +11,7 @@ import numpy as np
 FIRST_EVALUATION_SEED = 1_000_000
 
 
-def evaluate(
-    policy: Callable[[np.ndarray], Any], env_id: str, episodes: int = 100
-) -> list[float]:
+def evaluate(policy: Callable[[np.ndarray], Any], env_id: str, episodes: int = 100) -> list[float]:
     """Plays `episodes` episodes with `policy` and returns their undiscounted returns.
 
     Args:

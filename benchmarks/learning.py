@@ -3,8 +3,9 @@
     python benchmarks/learning.py --case dqn-cartpole --seed 0     # train, append a row
     python benchmarks/learning.py --table                          # both libraries, with intervals
 
-The cases have the settings of `learning_sb3.py`, mapped key by key; what follows says how. SB3 rescales no actions for PPO, so
-its initial deviation of 1 is log(1/2) here, where Pendulum's torques of +-2 are +-1.
+The cases have the settings of `learning_sb3.py`, mapped key by key; what follows says how. SB3
+rescales no actions for PPO, so its initial deviation of 1 is log(1/2) here, where Pendulum's
+torques of +-2 are +-1.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ def table() -> str:
             texts = [f"{low:.1f} to {high:.1f}" for low, high in spans]
             seeds = ",".join(str(row["seed"]) for row in sorted(mine, key=lambda row: row["seed"]))
             lines.append(
-                f"| {case} | {library} | {seeds} | {mean:.1f} | {texts[0]} | {iqm:.1f} | {texts[1]} | {verdict} |"
+                f"| {case} | {library} | {seeds} | {mean:.1f} | {texts[0]} | {iqm:.1f} | "
+                f"{texts[1]} | {verdict} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -163,7 +165,9 @@ def main() -> None:
         if not arguments.dry:
             with RESULTS.open("a") as file:
                 file.write(json.dumps(row) + "\n")
-        print(row["case"], row["seed"], sum(row["returns"]) / len(row["returns"]), row["seconds"], "s")
+        print(
+            row["case"], row["seed"], sum(row["returns"]) / len(row["returns"]), row["seconds"], "s"
+        )
     if arguments.table:
         TABLE.write_text(table())
         print(table())

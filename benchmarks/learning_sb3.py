@@ -75,7 +75,9 @@ def main() -> None:
     started = time.perf_counter()
     model = algorithm("MlpPolicy", env, seed=arguments.seed, device="cpu", **settings).learn(steps)
     seconds = time.perf_counter() - started
-    returns = evaluate(lambda observation: model.predict(observation, deterministic=True)[0], env_id)
+    returns = evaluate(
+        lambda observation: model.predict(observation, deterministic=True)[0], env_id
+    )
     row = dict(
         case=arguments.case, library="sb3", seed=arguments.seed, seconds=round(seconds, 1),
         env_steps=model.num_timesteps, returns=[round(value, 3) for value in returns],

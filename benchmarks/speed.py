@@ -2,8 +2,9 @@
 
     python benchmarks/speed.py [--case dqn] [--repeats 5]
 
-Each repeat runs stable-baselines3, the bare engine (learner and dataset, no Lightning) and the whole launcher one after the
-other on the same case; ratios are taken within a repeat, so that a machine that slows down slows all of them.
+Each repeat runs stable-baselines3, the bare engine (learner and dataset, no Lightning) and the
+whole launcher one after the other on the same case; ratios are taken within a repeat, so that a
+machine that slows down slows all of them.
 """
 
 from __future__ import annotations
@@ -131,8 +132,12 @@ def main() -> None:
         for _ in range(arguments.repeats):
             for key, runner in RUNNERS.items():
                 rates[key].append(runner(case))
-        ratios = [ours / theirs for ours, theirs in zip(rates["launcher"], rates["sb3"])]
-        costs = [1 - whole / bare for whole, bare in zip(rates["launcher"], rates["engine"])]
+        ratios = [
+            ours / theirs for ours, theirs in zip(rates["launcher"], rates["sb3"], strict=True)
+        ]
+        costs = [
+            1 - whole / bare for whole, bare in zip(rates["launcher"], rates["engine"], strict=True)
+        ]
         row = {key: round(statistics.median(values)) for key, values in rates.items()}
         row |= {
             "ratio": [round(f(ratios), 2) for f in (min, statistics.median, max)],

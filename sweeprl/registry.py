@@ -1,8 +1,8 @@
 """Where frames and environments are found by name.
 
-A name is one of three things: a public module of sweeprl's own package (`frames/dqn.py` holds `class DQN`), an entry
-point that an installed package declares (`sweeprl.frames`, `sweeprl.envs`), or `module:name`. Nothing is
-imported until it is asked for, so that listing names costs nothing.
+A name is one of three things: a public module of sweeprl's own package (`frames/dqn.py` holds
+`class DQN`), an entry point that an installed package declares (`sweeprl.frames`, `sweeprl.envs`),
+or `module:name`. Nothing is imported until it is asked for, so that listing names costs nothing.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Registry:
 
     Args:
         kind: what is registered, as a word for error messages ("frame").
-        package: the package whose public modules hold the built-in ones, one class a module; the class
-            bears the module's name in any capitals.
+        package: the package whose public modules hold the built-in ones, one class a module; the
+            class bears the module's name in any capitals.
         spelling: from a class name to the name users write.
         aliases: further names, as alias -> name.
     """
@@ -92,7 +92,8 @@ class Registry:
         """Imports and returns what `name` stands for.
 
         Raises:
-            UnknownNameError: nothing of this kind has that name, or `module:name` cannot be imported.
+            UnknownNameError: nothing of this kind has that name, or `module:name` cannot be
+                imported.
         """
         name = self.resolve(name)
         entry: _BuiltIn | EntryPoint | None = self._built_in.get(name) or self._installed.get(name)
@@ -105,7 +106,8 @@ class Registry:
         except (ImportError, AttributeError) as error:
             raise UnknownNameError(
                 f"'{name}' must be an importable {self.kind}, but {error}. "
-                f"Write 'module:name', with the module in the working directory or beside the config."
+                "Write 'module:name', with the module in the working directory or beside the "
+                "config."
             ) from error
 
 

@@ -56,9 +56,9 @@ def generate(
     env_name: Annotated[
         str | None, typer.Option(help="The environment's id, Pendulum-v1 for example.")
     ] = None,
-    output: Annotated[
-        Path, typer.Option(help="Where to write; .json, .yaml or .yml.")
-    ] = Path("config.json"),
+    output: Annotated[Path, typer.Option(help="Where to write; .json, .yaml or .yml.")] = Path(
+        "config.json"
+    ),
     to_screen: Annotated[
         bool, typer.Option("--print", help="Print the config instead of writing it.")
     ] = False,
@@ -66,12 +66,14 @@ def generate(
 ) -> None:
     """Writes a complete config."""
     from sweeprl import config as configs
+    from sweeprl.networks import importable
 
     settings = {"env_name": env_name} if env_name else {}
-    plain = configs.generate_algorithm_config(algo)
-    plain = configs.generate_env_config(env, plain, **settings)
-    plain = configs.generate_training_config(config=plain)
-    configs.TrialConfig.of(plain)
+    with importable([Path.cwd()]):
+        plain = configs.generate_algorithm_config(algo)
+        plain = configs.generate_env_config(env, plain, **settings)
+        plain = configs.generate_training_config(config=plain)
+        configs.TrialConfig.of(plain)
     if to_screen:
         typer.echo(configs.format_config(plain), nl=False)
         return
@@ -106,16 +108,17 @@ def run(
     ] = False,
 ) -> None:
     """Trains one trial."""
-    if (config is None) == (resume is None):
+    changes = _changes(settings or [], seed, root_dir)
+    folder: Path | None
+    if config is not None and resume is None:
+        trial, folder = _load(config, changes), config.resolve().parent
+    elif config is None and resume is not None:
+        trial, folder = _load_interrupted(resume, changes)
+    else:
         raise ConfigError(
             "Exactly one of --config and --resume must be given. "
             "Write a config with: sweeprl generate --algo DQN"
         )
-    changes = _changes(settings or [], seed, root_dir)
-    if config is not None:
-        trial, folder = _load(config, changes), config.resolve().parent
-    else:
-        trial, folder = _load_interrupted(_given(resume), changes)
 
     from sweeprl.launcher import launch
 
@@ -155,7 +158,8 @@ def evaluate(
         typer.echo(json.dumps({"mean": mean, "returns": returns, "videos": found}))
         return
     typer.echo(
-        f"{len(returns)} episodes: mean return {mean:.1f}, worst {min(returns):.1f}, best {max(returns):.1f}"
+        f"{len(returns)} episodes: mean return {mean:.1f}, worst {min(returns):.1f}, "
+        f"best {max(returns):.1f}"
     )
     for path in videos:
         typer.echo(f"video: {path}")
@@ -179,8 +183,10 @@ def _changes(settings: list[str], seed: int | None, root_dir: Path | None) -> di
 
 def _load(path: Path, changes: dict[str, Any]) -> TrialConfig:
     from sweeprl.config import load_config, merge
+    from sweeprl.networks import importable
 
-    return merge(load_config(path), changes)
+    with importable([path.resolve().parent, Path.cwd()]):
+        return merge(load_config(path), changes)
 
 
 _EXTENDABLE = ("max_env_steps", "max_episodes")
@@ -189,26 +195,25 @@ _EXTENDABLE = ("max_env_steps", "max_episodes")
 def _load_interrupted(root_dir: Path, changes: dict[str, Any]) -> tuple[TrialConfig, Path | None]:
     from sweeprl.config import merge
     from sweeprl.launcher import TrialFolder
+    from sweeprl.networks import importable
 
     fixed = [key for key in changes if key not in _EXTENDABLE]
     if fixed:
         raise ConfigError(
-            f"A resumed trial keeps its settings; only {' and '.join(_EXTENDABLE)} may change, but got {', '.join(fixed)}."
+            f"A resumed trial keeps its settings; only {' and '.join(_EXTENDABLE)} may change, "
+            f"but got {', '.join(fixed)}."
         )
     folder = TrialFolder(root_dir)
-    loaded, record = folder.load_config(), folder.load_record()
+    record = folder.load_record()
+    with importable([record.config_folder or Path.cwd(), Path.cwd()]):
+        loaded = folder.load_config()
     if not folder.last.exists():
         raise ConfigError(
-            f"'{folder.last}' must exist to go on, but does not: the trial ended before its first checkpoint. "
-            f"Start it again with: sweeprl run --config {folder.config} --overwrite"
+            f"'{folder.last}' must exist to go on, but does not: the trial ended before its first "
+            f"checkpoint. Start it again with: sweeprl run --config {folder.config} --overwrite"
         )
     trial = merge(loaded, {**changes, "root_dir": str(root_dir)})
     return trial, Path(record.config_folder) if record.config_folder else None
-
-
-def _given(path: Path | None) -> Path:
-    assert path is not None
-    return path
 
 
 def _show(record: TrialRecord, root_dir: Path) -> None:
@@ -218,8 +223,10 @@ def _show(record: TrialRecord, root_dir: Path) -> None:
     rows = {
         "status": f"{record.status}: {record.reason}",
         "score": f"{_number(record.score)} ({record.score_kind})",
-        "test return": f"{_number(record.test_return)} over {len(record.test_returns)} episodes of the best checkpoint",
-        "trained": f"{record.env_steps:,} env steps, {record.episodes:,} episodes, {record.seconds:.1f} s",
+        "test return": f"{_number(record.test_return)} over {len(record.test_returns)} episodes "
+        "of the best checkpoint",
+        "trained": f"{record.env_steps:,} env steps, {record.episodes:,} episodes, "
+        f"{record.seconds:.1f} s",
         "results": str(root_dir),
     }
     films = sorted((root_dir / "videos").glob("test-*.mp4"))

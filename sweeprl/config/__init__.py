@@ -8,7 +8,7 @@ from sweeprl.config.generate import (
     generate_training_config,
 )
 from sweeprl.config.io import format_config, load_config, parse_value, save_config
-from sweeprl.config.merge import merge
+from sweeprl.config.merging import merge
 from sweeprl.config.ranges import (
     Choice,
     Float,

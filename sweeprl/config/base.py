@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from sweeprl.errors import ConfigError, did_you_mean
@@ -34,8 +41,19 @@ class Config(BaseModel):
         unknown = [key for key in data if key not in cls.model_fields]
         if unknown:
             hints = (f"'{key}'.{did_you_mean(str(key), cls.model_fields)}" for key in unknown)
-            raise PydanticCustomError("unknown_key", "Unknown key {hints}", {"hints": " ".join(hints)})
+            raise PydanticCustomError(
+                "unknown_key", "Unknown key {hints}", {"hints": " ".join(hints)}
+            )
         return data
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth_for_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`true` would otherwise be taken for 1."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in (annotation, *get_args(annotation)):
+            raise ValueError(f"must not be a truth value, but got {value}.")
+        return value
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
@@ -67,6 +85,6 @@ def _describe(model: type[BaseModel], details: Any, path: str) -> str:
     message = message[0].upper() + message[1:]
     if details["type"] in ("unknown_key", "value_error"):
         return f"{location}: {message}" if location else message
-    field = model.model_fields.get(str(details["loc"][0])) if details["loc"] else None
+    field = model.model_fields.get(str(details["loc"][0])) if len(details["loc"]) == 1 else None
     default = "" if field is None or field.is_required() else f" The default is {field.default!r}."
-    return f"{location}: {message}, but got {details['input']!r}.{default}"
+    return f"{location or 'The config'}: {message}, but got {details['input']!r}.{default}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from pydantic import Field, PlainSerializer, model_validator
+from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from typing_extensions import Self
 
 from sweeprl.config.base import Config
@@ -20,22 +20,24 @@ def _importable_name(reference: Any) -> Any:
 
 
 ClassRef = Annotated[str | type, PlainSerializer(_importable_name, when_used="json")]
-"""A class, or its name: a global of the caller, an importable `module.Class`, or torch's own name for it."""
+"""A class, or its name: a global of the caller, importable as `module.Class`, or one of torch's."""
 
 
 class FrameConfig(Config):
     """What every frame can be told."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     models: list[ClassRef]
-    """One network for each role, in the frame's order: a class, a global of the caller, `module.Class`, or a default's
-    name."""
+    """One network for each role, in the frame's order: a class, a global of the caller,
+    `module.Class`, or a default's name."""
     model_args: list[list[Any]]
     """Positional constructor arguments of each network."""
     model_kwargs: list[dict[str, Any]]
-    """Keyword constructor arguments of each network. `state_dim`, `action_dim` and `action_num` are filled in from the
-    environment where the constructor has them."""
+    """Keyword constructor arguments of each network. `state_dim`, `action_dim` and `action_num` are
+    filled in from the environment where the constructor has them."""
     optimizer: ClassRef = "Adam"
-    """An element-wise torch optimizer: a class, its importable name, or its name in `torch.optim`."""
+    """An element-wise torch optimizer: a class, its importable name, or a name in `torch.optim`."""
     optimizer_kwargs: dict[str, Any] = {}
     """Further keyword arguments of the optimizer, without the learning rate."""
     lr_scheduler: ClassRef | None = None
@@ -44,8 +46,10 @@ class FrameConfig(Config):
     """Its positional arguments; a list of lists gives each optimizer its own."""
     lr_scheduler_kwargs: dict[str, Any] | list[dict[str, Any]] | None = None
     """Its keyword arguments; a list gives each optimizer its own."""
-    gradient_max: Annotated[float, Field(gt=0), Float(0.3, 10.0, log=True), Traced()] = math.inf
-    """Largest norm of the gradient of one optimizer's parameters; larger gradients are scaled down."""
+    gradient_max: Annotated[
+        float, Field(gt=0, allow_inf_nan=True), Float(0.3, 10.0, log=True), Traced()
+    ] = math.inf
+    """Largest norm of the gradient of one network; larger gradients are scaled down."""
     discount: Annotated[float, Field(ge=0, le=1), OneMinus(1e-4, 3e-2), Traced()] = 0.99
     """Discount factor of one environment step."""
     batch_size: Annotated[int, Field(gt=0), PowerOfTwo(4, 10)] = 100
@@ -72,7 +76,8 @@ class FrameConfig(Config):
             found = len(getattr(self, name))
             if found != expected:
                 raise ValueError(
-                    f"`{name}` must have {expected} elements, one for each network, but has {found}."
+                    f"`{name}` must have {expected} elements, one for each network, "
+                    f"but has {found}."
                 )
         return self
 
@@ -80,7 +85,7 @@ class FrameConfig(Config):
     def _scheduler_settings_need_a_scheduler(self) -> Self:
         if self.lr_scheduler is None and (self.lr_scheduler_args or self.lr_scheduler_kwargs):
             raise ValueError(
-                "lr_scheduler_args and lr_scheduler_kwargs need an lr_scheduler, but it is null. "
+                "`lr_scheduler_args` and `lr_scheduler_kwargs` need an `lr_scheduler`, but it is null. "
                 "Name one, 'LinearLR' for example."
             )
         return self
@@ -99,14 +104,15 @@ class ReplayConfig(FrameConfig):
     update_rate: Annotated[
         float | None, Field(gt=0, le=1), Float(1e-3, 0.08, log=True), Traced()
     ] = 0.005
-    """Share of the online network that a target network takes on after every update (Polyak averaging)."""
+    """Share of the online network that a target network takes on after every update (Polyak
+    averaging)."""
     update_steps: Annotated[int | None, Field(gt=0)] = None
     """Updates between two full copies to the target networks, instead of `update_rate`."""
     updates_per_step: Annotated[float, Field(gt=0), Choice((0.125, 0.25, 0.5, 1.0))] = 1.0
     """Updates for each environment step."""
     collect_steps: Annotated[int | None, Field(gt=0)] = None
-    """Steps of each environment between two rounds of updates; null is one whole episode where there is one
-    environment, and 64 steps otherwise."""
+    """Steps of each environment between two rounds of updates; null is one whole episode where
+    there is one environment, and 64 steps otherwise."""
     warmup_steps: Annotated[int, Field(ge=0), Int(100, 10_000, log=True)] = 1000
     """Environment steps with uniformly random actions before the first update."""
 
@@ -114,8 +120,9 @@ class ReplayConfig(FrameConfig):
     def _one_way_to_follow(self) -> Self:
         if (self.update_rate is None) == (self.update_steps is None):
             raise ValueError(
-                f"exactly one of update_rate and update_steps must be set, but got update_rate={self.update_rate}, "
-                f"update_steps={self.update_steps}. Set the other one to null."
+                f"exactly one of update_rate and update_steps must be set, but got "
+                f"update_rate={self.update_rate}, update_steps={self.update_steps}. "
+                "Set the other one to null."
             )
         return self
 
@@ -141,6 +148,6 @@ class RolloutConfig(FrameConfig):
         if not self.batch_size <= rollout <= self.replay_size:
             raise ValueError(
                 f"`batch_size <= rollout_steps * num_envs <= replay_size` must hold, but got "
-                f"batch_size={self.batch_size}, rollout_steps={self.rollout_steps}, num_envs={num_envs}, "
-                f"replay_size={self.replay_size}."
+                f"batch_size={self.batch_size}, rollout_steps={self.rollout_steps}, "
+                f"num_envs={num_envs}, replay_size={self.replay_size}."
             )

@@ -1,4 +1,4 @@
-"""Writing configs: three functions that fill a plain dictionary, in any order, and never lose what is in it."""
+"""Writing configs: three functions that fill a dictionary in any order and lose nothing in it."""
 
 from __future__ import annotations
 

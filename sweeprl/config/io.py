@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def load_config(path: str | Path) -> TrialConfig:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text) if _is_yaml(path) else json.loads(text)
+        data = _parse_yaml(text) if _is_yaml(path) else json.loads(text)
     except FileNotFoundError:
         raise ConfigError(
             f"No config at '{path}'. Write one with: sweeprl generate --algo DQN --output {path}"
@@ -46,20 +47,44 @@ def format_config(config: TrialConfig | dict[str, Any], as_yaml: bool = False) -
     """Returns a config as text."""
     plain = config.to_dict() if isinstance(config, TrialConfig) else config
     if as_yaml:
-        return yaml.safe_dump(plain, sort_keys=True)
+        return yaml.dump(plain, Dumper=_Dumper, sort_keys=True, allow_unicode=True)
     return json.dumps(plain, indent=4, sort_keys=True) + "\n"
 
 
 def parse_value(text: str) -> Any:
     """Reads one value as it is written on a command line.
 
-    >>> parse_value("3"), parse_value("1e-3"), parse_value("[64, 64]"), parse_value("null"), parse_value("Adam")
-    (3, 0.001, [64, 64], None, 'Adam')
+    >>> [parse_value(text) for text in ("3", "1e-3", "[64, 64]", "null", "Adam")]
+    [3, 0.001, [64, 64], None, 'Adam']
     """
     try:
-        return float(text) if _is_float(text) and not text.lstrip("+-").isdigit() else yaml.safe_load(text)
+        return (
+            float(text)
+            if _is_float(text) and not text.lstrip("+-").isdigit()
+            else _parse_yaml(text)
+        )
     except yaml.YAMLError:
         return text
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-3 as a number, as YAML 1.2 and JSON do; PyYAML asks for a dot and a sign."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the words that `_Loader` would take for numbers."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
+
+
+def _parse_yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)
 
 
 def _is_float(text: str) -> bool:

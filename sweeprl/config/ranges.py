@@ -16,7 +16,17 @@ from pydantic import BaseModel
 
 from sweeprl.errors import ConfigError
 
-__all__ = ["Choice", "Float", "Int", "OneMinus", "PowerOfTwo", "Range", "Traced", "ranges", "traced"]
+__all__ = [
+    "Choice",
+    "Float",
+    "Int",
+    "OneMinus",
+    "PowerOfTwo",
+    "Range",
+    "Traced",
+    "ranges",
+    "traced",
+]
 
 
 class Range:
@@ -41,6 +51,7 @@ class _Interval(Range):
         _check_order(self.low, self.high)
 
     def contains(self, value: Any) -> bool:
+        """Whether a tuner using this range could propose `value`."""
         return isinstance(value, (int, float)) and self.low <= value <= self.high
 
 
@@ -63,6 +74,7 @@ class Int(_Interval):
     log: bool = False
 
     def contains(self, value: Any) -> bool:
+        """Whether a tuner using this range could propose `value`."""
         return isinstance(value, int) and super().contains(value)
 
 
@@ -71,6 +83,7 @@ class PowerOfTwo(_Interval):
     """2 to the power of an integer in [low, high], both ends included."""
 
     def contains(self, value: Any) -> bool:
+        """Whether a tuner using this range could propose `value`."""
         return isinstance(value, int) and 2**self.low <= value <= 2**self.high
 
 
@@ -82,6 +95,7 @@ class OneMinus(_Interval):
     """
 
     def contains(self, value: Any) -> bool:
+        """Whether a tuner using this range could propose `value`."""
         return isinstance(value, (int, float)) and super().contains(1 - value)
 
 
@@ -92,6 +106,7 @@ class Choice(Range):
     options: tuple[Any, ...]
 
     def contains(self, value: Any) -> bool:
+        """Whether a tuner using this range could propose `value`."""
         return value in self.options
 
 
@@ -99,8 +114,8 @@ class Choice(Range):
 class Traced:
     """Marks a number that may differ between the lanes of one engine.
 
-    Traced numbers enter the learning rule as tensors. Everything else is structural: it decides shapes or
-    control flow, and agents that are trained together share it.
+    Traced numbers enter the learning rule as tensors. Everything else is structural: it decides
+    shapes or control flow, and agents that are trained together share it.
     """
 
 

@@ -1,4 +1,4 @@
-"""The facts about an environment that a frame, a network or a replay buffer needs; no object of its own."""
+"""The facts about an environment that a frame, a network or a replay buffer needs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MultiDiscrete:
 
 @dataclass(frozen=True)
 class Continuous:
-    """A vector of `size` reals; frames act in [-1, 1], the environment layer rescales to the true bounds."""
+    """A vector of `size` reals; frames act in [-1, 1], the environment layer rescales."""
 
     size: int
 
@@ -60,8 +60,8 @@ class EnvSpec:
 class Transitions(TypedDict):
     """A chunk of experience; T time steps of N = lanes * num_envs environments, lane after lane.
 
-    `state[t]` and `action[t]` led to `reward[t]` and `next_state[t]`; where an episode ended, `next_state[t]` is its true
-    last observation, and `state[t + 1]` belongs to the next episode.
+    `state[t]` and `action[t]` led to `reward[t]` and `next_state[t]`; where an episode ended,
+    `next_state[t]` is its true last observation, and `state[t + 1]` belongs to the next episode.
     """
 
     state: NDArray[np.float32]
@@ -77,4 +77,4 @@ class Transitions(TypedDict):
     truncated: NDArray[np.float32]
     """`(T, N)`, 1 where the episode was cut short: the bootstrap survives"""
     weight: NDArray[np.float32]
-    """`(T, N)`, 0 for rows that are no transition (an environment was resetting, or the budget was spent)"""
+    """`(T, N)`, 0 for rows that are no transition (a reset, or beyond the budget)"""

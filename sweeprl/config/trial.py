@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
 from sweeprl import registry
 from sweeprl.config.base import Config, build
 from sweeprl.config.frame import FrameConfig
+from sweeprl.errors import ConfigError
 
 __all__ = ["EnvConfig", "Evaluation", "TrialConfig"]
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class EnvConfig(Config):
@@ -49,7 +54,8 @@ class TrialConfig(Config):
     num_envs: Annotated[int, Field(gt=0)] = 1
     """Copies of the training environment that one agent steps together."""
     vectorization: Literal["sync", "async", "native"] = "sync"
-    """How several copies run: in turn, in a process each, or by the environment's own vectorised implementation."""
+    """How several copies run: in turn, in a process each, or by the environment's own vectorised
+    implementation."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Everything random is derived from it."""
     root_dir: str = "trial"
@@ -61,24 +67,25 @@ class TrialConfig(Config):
     episode_per_epoch: Annotated[int, Field(gt=0)] = 10
     """Training episodes in one epoch."""
     early_stopping_patience: Annotated[int | None, Field(gt=0)] = None
-    """Epochs without a better mean training return after which the trial ends; null never stops early."""
+    """Epochs without a better mean training return after which the trial ends; null never stops
+    early."""
     evaluation: Evaluation = Evaluation()
     """How the trained policy is judged."""
     report_every_env_steps: Annotated[int, Field(gt=0)] = 1000
     """Environment steps between two rows of the curves."""
     score: Literal["final", "auc", "eval"] = "final"
-    """What a tuner maximises: mean training return of the last tenth of the environment steps, of all of them, or the
-    final test's mean return."""
+    """What a tuner maximises: mean training return of the last tenth of the environment steps, of
+    all of them, or the final test's mean return."""
     gpus: Literal["auto"] | int | list[int] | str | None = "auto"
-    """GPUs to train on: "auto" is the first one if there is any, a list or a string names them, a number counts
-    them, null is the CPU."""
+    """GPUs to train on: "auto" is the first one if there is any, a list or a string names them, a
+    number counts them, null is the CPU."""
     num_nodes: int = 1
     """Machines; above 1 only for distributed frames."""
     num_processes: int = 1
     """Processes on a machine without GPU; above 1 only for distributed frames."""
     num_threads: Annotated[int, Field(gt=0)] = 1
-    """CPU threads of one trial. Networks this small gain nothing from a second one, and lose much where another
-    process wants its core."""
+    """CPU threads of one trial. Networks this small gain nothing from a second one, and lose much
+    where another process wants its core."""
     logger: list[Literal["csv", "tensorboard"]] = ["csv", "tensorboard"]
     """Where curves are written, both under `root_dir`."""
     checkpoint_every_seconds: Annotated[float, Field(gt=0)] = 60.0
@@ -92,8 +99,8 @@ class TrialConfig(Config):
             return data
         frame = registry.frames.resolve(_word(data, "frame", "DQN"))
         env = registry.envs.resolve(_word(data, "env", "gymnasium"))
-        frame_model = registry.frames.get(frame).Config
-        env_model = registry.envs.get(env).Config
+        frame_model = _config_of(registry.frames, frame, FrameConfig)
+        env_model = _config_of(registry.envs, env, EnvConfig)
         return {
             **data,
             "frame": frame,
@@ -127,12 +134,32 @@ class TrialConfig(Config):
         Raises:
             ConfigError: naming each field that is wrong, its value and the rule.
         """
-        return build(cls, data)
+        config = build(cls, data)
+        try:
+            config.to_dict()
+        except PydanticSerializationError as error:
+            raise ConfigError(
+                f"A config must hold plain values and importable classes, so that a trial can be "
+                f"repeated, but: {error}. "
+                "Give functions a home in a class of your own, and name that."
+            ) from None
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values that `json.dumps` takes; classes become importable names."""
         plain: dict[str, Any] = self.model_dump(mode="json")
         return plain
+
+
+def _config_of(kind: registry.Registry, name: str, base: type[ConfigT]) -> type[ConfigT]:
+    found = kind.get(name)
+    model = getattr(found, "Config", None)
+    if not (isinstance(model, type) and issubclass(model, base)):
+        raise ConfigError(
+            f"'{name}' must be a {kind.kind} class whose Config extends {base.__name__}, "
+            f"but is {found!r}."
+        )
+    return model
 
 
 def _word(data: Mapping[str, Any], key: str, default: str) -> str:

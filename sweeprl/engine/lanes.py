@@ -1,4 +1,4 @@
-"""The parameters of L agents as one tensor, and the lifting of a rule for one agent to all of them."""
+"""The parameters of L agents as one tensor, and the lifting of one agent's rule to all."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LaneModules = Mapping[str, nn.Module]
 class Stack:
     """All parameters of some roles, over L lanes, side by side in one tensor.
 
-    Every parameter is a view into `flat`. An optimizer step, a clip or a target update is then one operation, whatever
-    the number of networks, layers and lanes.
+    Every parameter is a view into `flat`. An optimizer step, a clip or a target update is then one
+    operation, whatever the number of networks, layers and lanes.
 
     Args:
         lanes: the networks of each lane; with one lane their own parameters become the views.
@@ -42,6 +42,10 @@ class Stack:
                 place = slice(offset, offset + parameter.numel())
                 self.parameters[role][name] = self._view(parameter, place, len(lanes))
                 offset = place.stop
+        self.sizes = [
+            sum(leaf.numel() for leaf in named.values()) // len(lanes)
+            for named in self.parameters.values()
+        ]
         self.leaves = [leaf for named in self.parameters.values() for leaf in named.values()]
 
     def _view(self, parameter: nn.Parameter, place: slice, num_lanes: int) -> Tensor:
@@ -57,14 +61,6 @@ class Stack:
         columns = [gradient.reshape(num_lanes, -1) for gradient in gradients]
         torch.cat(columns, 1, out=self.grad)
 
-    def sizes(self) -> list[int]:
-        """How many parameters each role has, in order."""
-        num_lanes = len(self.flat)
-        return [
-            sum(leaf.numel() for leaf in named.values()) // num_lanes
-            for named in self.parameters.values()
-        ]
-
 
 def _flatten(modules: LaneModules, roles: Sequence[str]) -> Tensor:
     parameters = [parameter for role in roles for parameter in modules[role].parameters()]
@@ -72,10 +68,10 @@ def _flatten(modules: LaneModules, roles: Sequence[str]) -> Tensor:
 
 
 class Lanes:
-    """The networks of L agents of equal structure, and the lifting of single-agent functions to all of them.
+    """The networks of L agents of equal structure, and the lifting of a rule to all of them.
 
-    With one lane the function is called as it is, without vmap; `enter` and `leave` take the lane dimension off and
-    put it back.
+    With one lane the function is called as it is, without vmap; `enter` and `leave` take the lane
+    dimension off and put it back.
 
     Args:
         lanes: the networks of each lane, by role.
@@ -84,7 +80,8 @@ class Lanes:
         device: where the parameters live.
 
     Raises:
-        ConfigError: a network has no parameters, keeps buffers, or differs in shape from lane to lane.
+        ConfigError: a network has no parameters, keeps buffers, or differs in shape from lane to
+            lane.
     """
 
     def __init__(
@@ -163,7 +160,8 @@ def _check(lanes: Sequence[LaneModules]) -> None:
             raise ConfigError(f"The networks of role '{role}' must have equal shapes in all lanes.")
         if any(True for _ in module.buffers()):
             raise ConfigError(
-                f"The network of role '{role}' must not keep buffers, but {type(module).__name__} does. "
+                f"The network of role '{role}' must not keep buffers, but "
+                f"{type(module).__name__} does. "
                 "Use layers without running statistics, LayerNorm instead of BatchNorm for example."
             )
 

@@ -1,4 +1,4 @@
-"""The learner: parameters, optimizers, memory and random streams of L agents that learn in lock-step."""
+"""The learner: parameters, optimizers, memory and random streams of L agents in lock-step."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ __all__ = ["Learner"]
 _BLOCK_NUMBERS = 2_000_000
 """Most numbers drawn from the replay buffer at once; many updates share one gather."""
 
+SNAPSHOT_UPDATES = 1000
+"""Updates between two snapshots of what is trained, to which a diverged learner goes back."""
+
 _STATES = ("state", "next_state")
 
 
@@ -38,7 +41,8 @@ class Learner:
         device: where the agents learn.
 
     Raises:
-        ConfigError: a network, optimizer or scheduler cannot be built, or the lanes differ in structure.
+        ConfigError: a network, optimizer or scheduler cannot be built, or the lanes differ in
+            structure.
     """
 
     def __init__(
@@ -54,9 +58,12 @@ class Learner:
         self.env_steps = 0
         self.updates = 0
         self._owed = 0.0
+        self._good: tuple[int, list[Tensor], list[dict[str, Any]]] | None = None
         self._streams = LaneStreams(seeds, self.device)
         hyperparameters = _stack_hyperparameters(frames, self.device)
-        networks = [_seeded_networks(frame, seed) for frame, seed in zip(frames, seeds, strict=True)]
+        networks = [
+            _seeded_networks(frame, seed) for frame, seed in zip(frames, seeds, strict=True)
+        ]
         online, self._followers = _groups(self.frame)
         self._lanes = Lanes(
             networks, [*online, *self._followers.values()], hyperparameters, self.device
@@ -121,25 +128,27 @@ class Learner:
         return config.collect_steps or (None if is_alone else 64)
 
     @torch.no_grad()
-    def act(
-        self, states: NDArray[np.float32], ahead: int = 0, **act_kwargs: Any
-    ) -> NDArray[Any]:
+    def act(self, states: NDArray[np.float32], ahead: int = 0, **act_kwargs: Any) -> NDArray[Any]:
         """Chooses an action for each environment.
 
         Args:
-            states: observations, `(N, D)`, lane after lane; N may differ from training when acting greedily.
+            states: observations, `(N, D)`, lane after lane; N may differ from training when acting
+                greedily.
             ahead: steps that each environment has made since the last `store`.
             **act_kwargs: keyword arguments of the frame's `act`.
 
         Returns:
-            `(N,)` int64 for one discrete choice, `(N, K)` int64 for several, `(N, A)` float32 for reals.
+            `(N,)` int64 for one discrete choice, `(N, K)` int64 for several, `(N, A)` float32 for
+            reals.
         """
         frame, lanes = self.frame, self._lanes
         state = torch.from_numpy(states).view(self.num_lanes, -1, states.shape[-1]).to(self.device)
         if self._observation is not None:
             state = self._observation(state)
         noise = self._noise(state.shape[1], act_kwargs)
-        step = torch.full((self.num_lanes,), float(self.env_steps + ahead * self.num_envs), device=self.device)
+        step = torch.full(
+            (self.num_lanes,), float(self.env_steps + ahead * self.num_envs), device=self.device
+        )
         action: Tensor = lanes.apply(
             lambda networks, hp, *args: frame.act(
                 networks, args[0], args[1], hp, args[2], **act_kwargs
@@ -212,28 +221,33 @@ class Learner:
         """Runs one round of updates: all that the stored steps entitle to.
 
         Returns:
-            Mean of each loss and of what it logs over the round, `(L,)`; empty if there was nothing to do.
+            Mean of each loss and of what it logs over the round, `(L,)`; empty if there was nothing
+            to do.
 
         Raises:
-            Diverged: a loss or a parameter is not finite; the learner is as it was before the round.
+            Diverged: a loss or a parameter is not finite; the learner is back in a state in which
+                all were, at most `SNAPSHOT_UPDATES` updates ago.
         """
-        good = self._snapshot()
+        try:
+            self._keep_good_state()
+            logs = self._round()
+        except Diverged:
+            self._restore()
+            raise
+        if logs:
+            for optimizer in self._optimizers:
+                optimizer.step_schedule()
+        return logs
+
+    def _round(self) -> dict[str, Tensor]:
         sums: dict[str, Tensor] = {}
         count = 0
         for losses in self._rounds():
             count += 1
             for name, value in losses.items():
                 sums[name] = sums[name] + value if name in sums else value
-        if not count:
-            return {}
         logs = {name: self._lanes.leave(total) / count for name, total in sums.items()}
-        try:
-            self._check_round(logs)
-        except Diverged:
-            self._restore(good)
-            raise
-        for optimizer in self._optimizers:
-            optimizer.step_schedule()
+        self._check_losses(logs)
         return logs
 
     def _rounds(self) -> Iterator[dict[str, Tensor]]:
@@ -277,7 +291,7 @@ class Learner:
             order = self._streams.uniform(rows).argsort(1)
             shuffled = {key: _take(value, order) for key, value in fields.items()}
             active = [loss for loss in losses if index < loss.passes]
-            columns = [value.split(batch_size, 1) for value in shuffled.values()]
+            columns = [torch.split(value, batch_size, 1) for value in shuffled.values()]
             for values in zip(*columns, strict=True):
                 batch = {k: self._lanes.enter(v) for k, v in zip(fields, values, strict=True)}
                 yield self._descend(active, batch)
@@ -334,36 +348,49 @@ class Learner:
 
     # ---- divergence
 
-    def _snapshot(self) -> tuple[list[Tensor], list[dict[str, Any]]]:
+    def _keep_good_state(self) -> None:
+        """Takes a snapshot now and then, of parameters that are all finite."""
+        if self._good is not None and self.updates - self._good[0] < SNAPSHOT_UPDATES:
+            return
+        self._check_parameters()
         flats = [stack.flat.clone() for stack in self._lanes.stacks]
-        return flats, [copy.deepcopy(optimizer.state_dict()) for optimizer in self._optimizers]
+        states = [copy.deepcopy(optimizer.state_dict()) for optimizer in self._optimizers]
+        self._good = (self.updates, flats, states)
 
     @torch.no_grad()
-    def _restore(self, snapshot: tuple[list[Tensor], list[dict[str, Any]]]) -> None:
-        flats, states = snapshot
+    def _restore(self) -> None:
+        if self._good is None:
+            return
+        _, flats, states = self._good
         for stack, flat in zip(self._lanes.stacks, flats, strict=True):
             stack.flat.copy_(flat)
         for optimizer, state in zip(self._optimizers, states, strict=True):
             optimizer.load_state_dict(state)
 
-    def _check_round(self, logs: Mapping[str, Tensor]) -> None:
+    def _check_losses(self, logs: Mapping[str, Tensor]) -> None:
         for name, values in logs.items():
             if not bool(torch.isfinite(values).all()):
                 raise Diverged(
-                    f"{name} must be finite, but is {values.tolist()} after {self.env_steps} environment steps. "
-                    "Lower the learning rate or set gradient_max."
+                    f"{name} must be finite, but is {values.tolist()} after {self.env_steps} "
+                    "environment steps. Lower the learning rate or set gradient_max."
                 )
+
+    def _check_parameters(self) -> None:
         for stack in self._lanes.stacks:
             if not bool(torch.isfinite(stack.flat).all()):
                 raise Diverged(
-                    f"The parameters of {', '.join(stack.roles)} must be finite, but are not after {self.env_steps} "
-                    "environment steps. Lower the learning rate or set gradient_max."
+                    f"The parameters of {', '.join(stack.roles)} must be finite, but are not after "
+                    f"{self.env_steps} environment steps. Lower the learning rate or set "
+                    "gradient_max."
                 )
 
     # ---- state
 
     def weights(self) -> dict[str, Any]:
-        """Returns what acting needs: parameters `(L, ...)` by role and name, and the normalizer's moments."""
+        """Returns what acting needs.
+
+        Parameters `(L, ...)` by role and name, and the moments of the normalizer.
+        """
         networks = {
             role: {name: self._lanes.leave(leaf.detach()).clone() for name, leaf in named.items()}
             for role, named in self._lanes.parameters.items()
@@ -383,7 +410,8 @@ class Learner:
             for name, leaf in named.items():
                 if name not in saved or self._lanes.leave(leaf).shape != saved[name].shape:
                     raise ConfigError(
-                        f"The checkpoint must hold '{name}' of network '{role}' in shape {tuple(leaf.shape)}, but "
+                        f"The checkpoint must hold '{name}' of network '{role}' in shape "
+                        f"{tuple(leaf.shape)}, but "
                         f"does not. Has the model changed since it was trained?"
                     )
                 leaf.copy_(self._lanes.enter(saved[name]))
@@ -391,7 +419,7 @@ class Learner:
             self._observation.load_state_dict(weights["observation"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all that training on needs: weights, optimizers, memory, random streams, counts."""
+        """Returns all that training on needs."""
         return {
             "weights": self.weights(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
@@ -440,7 +468,8 @@ def _check_same_structure(frames: Sequence[Frame], traced: Mapping[str, float]) 
         for name, value in structure.items():
             if value != structures[0][name]:
                 raise ConfigError(
-                    f"Lanes must share '{name}', which is structural, but got {structures[0][name]!r} and {value!r}."
+                    f"Lanes must share '{name}', which is structural, but got "
+                    f"{structures[0][name]!r} and {value!r}."
                 )
     for name in traced:
         is_open = {getattr(frame.config, name) is None for frame in frames}
@@ -480,7 +509,8 @@ def _scheduler(frame: Frame, index: int) -> Any:
             return scheduler_class(optimizer, *own_args, **own_kwargs)
         except (TypeError, ValueError) as error:
             raise ConfigError(
-                f"lr_scheduler '{config.lr_scheduler}' must take lr_scheduler_args {own_args} and lr_scheduler_kwargs "
+                f"lr_scheduler '{config.lr_scheduler}' must take lr_scheduler_args {own_args} "
+                "and lr_scheduler_kwargs "
                 f"{own_kwargs}, but: {error}."
             ) from error
 
@@ -488,10 +518,16 @@ def _scheduler(frame: Frame, index: int) -> Any:
 
 
 def _check_finite(transitions: Transitions) -> None:
-    for key, what in (("reward", "rewards"), ("state", "observations"), ("next_state", "observations")):
+    for key, what in (
+        ("reward", "rewards"),
+        ("state", "observations"),
+        ("next_state", "observations"),
+    ):
         values = transitions[key]  # type: ignore[literal-required]
         if not np.isfinite(values).all():
             bad = values[~np.isfinite(values)][0]
             raise Diverged(f"The environment's {what} must be finite, but one is {bad}.")
     if not np.isfinite(transitions["action"]).all():
-        raise Diverged("The policy's actions must be finite, but one is not. Lower the learning rate.")
+        raise Diverged(
+            "The policy's actions must be finite, but one is not. Lower the learning rate."
+        )

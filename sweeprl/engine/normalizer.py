@@ -16,7 +16,8 @@ _BOUND = 10.0
 class RunningMoments:
     """Mean and variance of a stream, for L lanes, merged batch by batch.
 
-    Chan, Golub and LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, equation 2.1.
+    Chan, Golub and LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances, equation 2.1.
 
     Args:
         shape: of one lane's number.

@@ -32,7 +32,7 @@ class FieldLayout:
 
     def unpack(self, rows: Tensor, scalars: frozenset[str]) -> dict[str, Tensor]:
         """Splits rows `(..., W)` into fields; those in `scalars` lose their last dimension."""
-        parts = rows.split(list(self.widths.values()), -1)
+        parts = torch.split(rows, list(self.widths.values()), -1)
         return {
             name: part.squeeze(-1) if name in scalars else part
             for name, part in zip(self.widths, parts, strict=True)
@@ -40,7 +40,10 @@ class FieldLayout:
 
 
 def as_action(numbers: Tensor, action: ActionSpec) -> Tensor:
-    """Turns stored numbers `(..., A)` into what networks take: int64 for choices, `(...)` for a single one."""
+    """Turns stored numbers `(..., A)` into what networks take.
+
+    Reals stay; choices become int64, `(...)` for a single one.
+    """
     if isinstance(action, Continuous):
         return numbers
     return numbers.squeeze(-1).long() if isinstance(action, Discrete) else numbers.long()

@@ -1,4 +1,4 @@
-"""Random numbers for lanes: each lane has a stream of its own, so that it draws what it would draw alone."""
+"""Random numbers for lanes: each has a stream of its own, and draws what it would draw alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class LaneStreams:
 
     Args:
         seeds: one for each lane.
-        device: where the numbers are needed; they are drawn on the CPU, so that a seed means the same everywhere.
+        device: where the numbers are needed; they are drawn on the CPU, so that a seed means the
+            same everywhere.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Environments: extensions found by name through `sweeprl.registry.envs`, and the datasets they feed."""
+"""Environments: extensions, found through `sweeprl.registry.envs`, and the datasets they feed."""
 
 from sweeprl.envs._copies import Copies, NativeCopies, SingleCopy, Step, VectorCopies
 from sweeprl.envs._dataset import Agent, DatasetResult, Episode, EvaluationDataset, RLDataset

@@ -1,7 +1,8 @@
 """N copies of an environment, stepped together, whose episodes start and end one by one.
 
-The end of an episode and the start of the next are two calls (`step`, `restart`), so that its true last observation is never
-lost, and every episode has a seed of its own, so that it can be played again.
+The end of an episode and the start of the next are two calls (`step`, `restart`), so that its true
+last observation is never lost, and every episode has a seed of its own, so that it can be played
+again.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Step(NamedTuple):
 
 
 def episode_seed(seed: int, stage: int, copy: int, episode: int) -> int:
-    """Returns the reset seed of one episode, different for every seed, stage, copy and episode number."""
+    """Returns an episode's reset seed, different for every seed, stage, copy and episode number."""
     return int(np.random.SeedSequence([seed, stage, copy, episode]).generate_state(1)[0])
 
 
@@ -74,7 +75,8 @@ class Copies(ABC):
         for copy in np.flatnonzero(over):
             self._episodes[copy] += 1
             self._actions[copy] = []
-        return _guarded("reset", self._restart, over)
+        observations: Observations = _guarded("reset", self._restart, over)
+        return observations
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Steps every copy with the frame's actions, `(N,)` or `(N, A)`.
@@ -100,6 +102,7 @@ class Copies(ABC):
     @abstractmethod
     def _step(self, actions: NDArray[Any]) -> Step: ...
 
+    @abstractmethod
     def close(self) -> None:
         """Frees what the environments hold."""
 
@@ -111,14 +114,17 @@ class Copies(ABC):
         """Plays the running episodes again up to where `state` was taken.
 
         Returns:
-            The observations reached, `(N, D)`; None where the copies cannot be stepped singly, and new episodes began.
+            The observations reached, `(N, D)`; None where the copies cannot be stepped singly, and
+            new episodes began.
         """
         self._episodes = list(state["episodes"])
+        self._actions = [[] for _ in range(self.num)]
         return None
 
 
 def _pack(actions: list[NDArray[Any]]) -> list[Any]:
-    return np.asarray(actions).tolist()
+    packed: list[Any] = np.asarray(actions).tolist()
+    return packed
 
 
 def _guarded(what: str, call: Callable[..., Any], *args: Any) -> Any:
@@ -141,9 +147,7 @@ class SingleCopy(Copies):
         seed_of: the reset seed, from the number of the copy and of its episode.
     """
 
-    def __init__(
-        self, env: gym.Env[Any, Any], name: str, seed_of: SeedOf
-    ) -> None:
+    def __init__(self, env: gym.Env[Any, Any], name: str, seed_of: SeedOf) -> None:
         super().__init__(describe(env, name), 1, seed_of)
         self._env = env
         self._adapt = ActionAdapter(env.action_space, name)
@@ -182,7 +186,7 @@ def _unpack(actions: list[Any]) -> NDArray[Any]:
 
 
 class VectorCopies(Copies):
-    """Several environments in Gymnasium's own vector classes, in this process or in one process each.
+    """Several environments in Gymnasium's own vector classes, in this process or in one each.
 
     Args:
         make: builds each environment, with vector observations.
@@ -202,7 +206,7 @@ class VectorCopies(Copies):
         self._env: Any = vector_class(make, autoreset_mode=AutoresetMode.DISABLED)
         space = self._env.single_action_space
         self._adapt = ActionAdapter(space, name)
-        (size,) = self._env.single_observation_space.shape
+        (size,) = self._env.single_observation_space.shape  # type: ignore[misc]
         super().__init__(EnvSpec(size, self._adapt.spec, name), len(make), seed_of)
         self._valid = np.ones(self.num, bool)
 
@@ -222,7 +226,7 @@ class VectorCopies(Copies):
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> Observations | None:
-        """Resets each copy with its episode's seed and repeats its actions, where they run in this process."""
+        """Plays each copy's running episode again, if the copies run in this process."""
         super().load_state_dict(state)
         if not isinstance(self._env, SyncVectorEnv):
             return None
@@ -244,8 +248,8 @@ class VectorCopies(Copies):
 class NativeCopies(Copies):
     """An environment's own vectorised implementation.
 
-    Such environments start a new episode by themselves in the step after the end of the last, and are seeded once; those
-    steps are marked as no transition.
+    Such environments start a new episode by themselves in the step after the end of the last, and
+    are seeded once; those steps are marked as no transition.
 
     Args:
         env: with vector observations and autoreset in the next step.
@@ -256,18 +260,16 @@ class NativeCopies(Copies):
         ConfigError: the environment resets in another way.
     """
 
-    def __init__(
-        self, env: VectorEnv[Any, Any, Any], name: str, seed_of: SeedOf
-    ) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], name: str, seed_of: SeedOf) -> None:
         mode = env.metadata.get("autoreset_mode")
         if mode != AutoresetMode.NEXT_STEP:
             raise ConfigError(
-                f"A native vector environment must have autoreset mode NEXT_STEP, but {name} has {mode}. "
-                'Set vectorization to "sync".'
+                f"A native vector environment must have autoreset mode NEXT_STEP, but {name} has "
+                f'{mode}. Set vectorization to "sync".'
             )
         self._env = env
         self._adapt = ActionAdapter(env.single_action_space, name)
-        (size,) = env.single_observation_space.shape
+        (size,) = env.single_observation_space.shape  # type: ignore[misc]
         super().__init__(EnvSpec(size, self._adapt.spec, name), env.num_envs, seed_of)
         self._over = np.zeros(self.num, bool)
         self._last: Observations | None = None

@@ -1,4 +1,4 @@
-"""The data of reinforcement learning: a dataset whose next element is what the agent experiences next."""
+"""The data of reinforcement learning: a dataset whose next element is what the agent does next."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class RLDataset(IterableDataset[DatasetResult]):
         self._returns += step.reward * step.valid
         over = step.terminated | step.truncated
         self._state = step.state
-        return self._finish(over & step.valid) if over.any() else []
+        return self._finish(over, step.valid) if over.any() else []
 
     def _within_budget(self, step: Step) -> Step:
         """Unmarks transitions beyond the budget, where it ends within a step of all copies."""
@@ -126,11 +126,12 @@ class RLDataset(IterableDataset[DatasetResult]):
             return step
         return step._replace(valid=step.valid & (np.cumsum(step.valid) <= left))
 
-    def _finish(self, over: NDArray[np.bool_]) -> list[Episode]:
+    def _finish(self, over: NDArray[np.bool_], valid: NDArray[np.bool_]) -> list[Episode]:
         ended = []
         for copy in np.flatnonzero(over):
             length, total = int(self._lengths[copy]), float(self._returns[copy])
-            ended.append(Episode(self.env_steps, length, total))
+            if valid[copy]:
+                ended.append(Episode(self.env_steps, length, total))
             self._lengths[copy], self._returns[copy] = 0, 0.0
         self.num_episodes += len(ended)
         self._state = self.copies.restart(over)

@@ -28,8 +28,8 @@ _STAGE_NUMBERS = {"train": 0, "evaluation": 1, "test": 2}
 class EnvExtension(ABC):
     """A family of environments. Most need `Config` and `make` only.
 
-    The four parts of the specification are a dataset class (`dataset_class`), its creator (`create_dataset`),
-    `generate_env_config` and `launch`.
+    The four parts of the specification are a dataset class (`dataset_class`), its creator
+    (`create_dataset`), `generate_env_config` and `launch`.
     """
 
     Config: ClassVar[type[EnvConfig]]
@@ -58,7 +58,7 @@ class EnvExtension(ABC):
         return int(getattr(config, "render_every_episode", 0) or 0)
 
     def spec(self, config: Any) -> EnvSpec:
-        """What a frame needs to know of the environment; by default one is built and closed to ask."""
+        """What a frame needs to know of the environment; by default one is built to be asked."""
         env = self._flat(config)
         try:
             return describe(env, self.name(config))
@@ -77,12 +77,12 @@ class EnvExtension(ABC):
             ConfigError: there is none.
         """
         raise ConfigError(
-            f'vectorization "native" needs an own vectorised implementation, but {self.name(config)} has none. '
-            'Write "sync" or "async".'
+            f'vectorization "native" needs an own vectorised implementation, but '
+            f'{self.name(config)} has none. Write "sync" or "async".'
         )
 
     def generate_env_config(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Adds `train_env_config` and `test_env_config` to a plain config; what is set there is kept."""
+        """Adds `train_env_config` and `test_env_config` to a plain config; what is set is kept."""
         defaults = self.Config().model_dump(mode="json")
         sections = ("train_env_config", "test_env_config")
         return {**config, **{name: {**defaults, **config.get(name, {})} for name in sections}}

@@ -1,4 +1,4 @@
-"""From Gymnasium's spaces to the facts that frames need, and from a frame's actions to the environment's."""
+"""From Gymnasium's spaces to what frames need, and from their actions to the environment's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def flatten_observations(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
         return env
     if not space.is_np_flattenable:
         raise UnsupportedSpaceError(
-            f"Observations must have a fixed length, but those of {space} have none. Wrap the environment."
+            f"Observations must have a fixed length, but those of {space} have none. "
+            "Wrap the environment."
         )
     return gym.wrappers.FlattenObservation(env)
 
@@ -34,8 +35,8 @@ def flatten_observations(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
 class ActionAdapter:
     """Turns what a frame chose into what the environment takes.
 
-    Reals in [-1, 1] are clipped and rescaled to the bounds of each component; components without finite bounds are passed
-    as they are.
+    Reals in [-1, 1] are clipped and rescaled to the bounds of each component; a component without
+    two finite bounds is passed as it is, clipped to the one it has.
 
     Args:
         space: of one environment.
@@ -57,8 +58,8 @@ class ActionAdapter:
     def _set_bounds(self, space: spaces.Box) -> None:
         low, high = space.low.reshape(-1), space.high.reshape(-1)
         bounded = np.isfinite(low) & np.isfinite(high)
-        self._low = np.where(bounded, -1.0, -np.inf).astype(np.float32)
-        self._high = np.where(bounded, 1.0, np.inf).astype(np.float32)
+        self._low = np.where(bounded, -1.0, low).astype(np.float32)
+        self._high = np.where(bounded, 1.0, high).astype(np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
             self._centre = np.where(bounded, (low + high) / 2, 0.0).astype(np.float32)
             self._scale = np.where(bounded, (high - low) / 2, 1.0).astype(np.float32)
@@ -69,8 +70,10 @@ class ActionAdapter:
         if isinstance(self.spec, Continuous):
             bounded = np.minimum(np.maximum(actions, self._low), self._high)
             scaled = bounded * self._scale + self._centre
-            return scaled.reshape(-1, *self._shape).astype(self._dtype, copy=False)
-        return (actions + self._start).astype(self._dtype, copy=False)
+            adapted: NDArray[Any] = scaled.reshape(-1, *self._shape)
+        else:
+            adapted = actions + self._start
+        return adapted.astype(self._dtype, copy=False)
 
 
 def _action_spec(space: spaces.Space[Any], name: str) -> ActionSpec:
@@ -81,8 +84,8 @@ def _action_spec(space: spaces.Space[Any], name: str) -> ActionSpec:
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
         return Continuous(int(np.prod(space.shape)))
     raise UnsupportedSpaceError(
-        f"The action space of {name} must be Discrete, MultiDiscrete or a Box of reals, but is {space}. "
-        "Wrap the environment, with gymnasium.wrappers.TransformAction for example."
+        f"The action space of {name} must be Discrete, MultiDiscrete or a Box of reals, but is "
+        f"{space}. Wrap the environment, with gymnasium.wrappers.TransformAction for example."
     )
 
 

@@ -9,12 +9,21 @@ from typing import Annotated, Any
 import gymnasium as gym
 from pydantic import Field
 
-from sweeprl.config import EnvConfig
+from sweeprl.config import Config, EnvConfig
 from sweeprl.envs._copies import Copies, NativeCopies, SeedOf
 from sweeprl.envs._extension import EnvExtension
-from sweeprl.errors import ConfigError, MissingDependencyError, UnknownNameError
+from sweeprl.errors import ConfigError, MissingDependencyError, UnknownNameError, did_you_mean
 
-__all__ = ["Gymnasium", "GymnasiumConfig"]
+__all__ = ["Gymnasium", "GymnasiumConfig", "WrapperConfig"]
+
+
+class WrapperConfig(Config):
+    """A wrapper and what it is told."""
+
+    name: str
+    """Importable name, or a name in `gymnasium.wrappers`."""
+    kwargs: dict[str, Any] = {}
+    """Keyword arguments of its constructor."""
 
 
 class GymnasiumConfig(EnvConfig):
@@ -24,7 +33,7 @@ class GymnasiumConfig(EnvConfig):
     """A registered id; `module:id` imports the module that registers it first."""
     env_kwargs: dict[str, Any] = {}
     """Keyword arguments of the environment's constructor."""
-    wrappers: list[str | dict[str, Any]] = []
+    wrappers: list[str | WrapperConfig] = []
     """Wrappers from the inside out: importable names, or {"name": ..., "kwargs": {...}}."""
     render_every_episode: Annotated[int | None, Field(ge=0)] = 100
     """Every how many episodes a video is written under `root_dir`; 0 or null is never."""
@@ -39,14 +48,14 @@ class Gymnasium(EnvExtension):
         """The id."""
         return config.env_name
 
-    def make(
-        self, config: GymnasiumConfig, render_mode: str | None = None
-    ) -> gym.Env[Any, Any]:
+    def make(self, config: GymnasiumConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """Builds the environment and its wrappers."""
         spec = _find(config.env_name)
-        modes = _render_modes(spec) if render_mode else []
-        mode = {"render_mode": render_mode} if render_mode in modes else {}
-        env = _built(config, partial(gym.make, disable_env_checker=True, **mode))
+        mode = render_mode if render_mode in _render_modes(spec) else None
+        options: dict[str, Any] = {"render_mode": mode} if mode else {}
+        env: gym.Env[Any, Any] = _built(
+            config, partial(gym.make, disable_env_checker=True, **options)
+        )
         for entry in config.wrappers:
             env = _wrap(env, entry)
         return env
@@ -64,8 +73,9 @@ def _find(env_name: str) -> gym.envs.registration.EnvSpec:
     try:
         return gym.spec(env_name)
     except (gym.error.Error, ImportError) as error:
+        hint = "" if "Did you mean" in str(error) else did_you_mean(env_name, gym.registry)
         raise UnknownNameError(
-            f"No Gymnasium environment '{env_name}': {error} "
+            f"No Gymnasium environment '{env_name}': {str(error).removesuffix('.')}.{hint} "
             "Environments of a package are written 'module:id'."
         ) from error
 
@@ -78,9 +88,10 @@ def _built(config: GymnasiumConfig, make: Any) -> Any:
             f"{config.env_name} needs a package that is not installed: {error} "
             "For Box2D: pip install 'sweeprl[box2d]'; for MuJoCo: pip install 'sweeprl[mujoco]'."
         ) from error
-    except (TypeError, gym.error.Error) as error:
+    except Exception as error:  # whatever its constructor says of the arguments
         raise ConfigError(
-            f"{config.env_name} must be buildable with env_kwargs {config.env_kwargs}, but: {error}"
+            f"{config.env_name} must be buildable with env_kwargs {config.env_kwargs}, "
+            f"but {type(error).__name__}: {error}"
         ) from error
 
 
@@ -91,14 +102,15 @@ def _render_modes(spec: gym.envs.registration.EnvSpec) -> list[str]:
     return modes
 
 
-def _wrap(env: gym.Env[Any, Any], entry: str | dict[str, Any]) -> gym.Env[Any, Any]:
-    name, kwargs = (entry, {}) if isinstance(entry, str) else (entry["name"], entry.get("kwargs", {}))
+def _wrap(env: gym.Env[Any, Any], entry: str | WrapperConfig) -> gym.Env[Any, Any]:
+    name, kwargs = (entry, {}) if isinstance(entry, str) else (entry.name, entry.kwargs)
     module, _, attribute = name.rpartition(".")
     try:
         wrapper = getattr(importlib.import_module(module or "gymnasium.wrappers"), attribute)
         wrapped: gym.Env[Any, Any] = wrapper(env, **kwargs)
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(
-            f"Wrapper '{name}' must be an importable gymnasium.Wrapper that takes {kwargs}, but: {error}."
+            f"Wrapper '{name}' must be an importable gymnasium.Wrapper that takes {kwargs}, "
+            f"but: {error}."
         ) from error
     return wrapped

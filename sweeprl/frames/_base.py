@@ -1,7 +1,8 @@
 """What a frame is: the declaration of one algorithm, from which everything else is derived.
 
-A frame holds no state and knows no lanes, no environment and no trainer. It says which networks play which role, how an
-agent acts, and which losses train which roles; the engine owns parameters, memory and random streams.
+A frame holds no state and knows no lanes, no environment and no trainer. It says which networks
+play which role, how an agent acts, and which losses train which roles; the engine owns parameters,
+memory and random streams.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from sweeprl.config import (
 from sweeprl.errors import ConfigError, UnsupportedSpaceError, did_you_mean
 from sweeprl.networks import Resolver
 
-__all__ = ["Batch", "Frame", "Loss", "ReplayFrame", "Role", "RolloutFrame"]
+__all__ = ["Batch", "Frame", "Loss", "ReplayFrame", "Role", "RolloutFrame", "actor_fits"]
 
 Batch = Mapping[str, Tensor]
 """The transitions of one gradient step, by field."""
@@ -66,9 +67,10 @@ class Loss:
 
     Args:
         name: what its curve is called.
-        trains: the roles whose parameters its gradient moves, with one optimizer, and for each the traced setting
-            that is its learning rate.
-        function: `(networks, batch, hyperparameters)` to the loss, a scalar, and further scalars to log. It sees one lane.
+        trains: the roles whose parameters its gradient moves, with one optimizer, and for each the
+            traced setting that is its learning rate.
+        function: `(networks, batch, hyperparameters)` to the loss, a scalar, and further scalars
+            to log. It sees one lane.
         is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, A)`.
         passes: for on-policy frames, how many times it goes through the rollout.
     """
@@ -137,7 +139,8 @@ class Frame(ABC):
             greedy: act as well as is known, without exploring.
 
         Returns:
-            `(E,)` int64 for one discrete choice, `(E, K)` int64 for several, `(E, A)` float in [-1, 1] for reals.
+            `(E,)` int64 for one discrete choice, `(E, K)` int64 for several, `(E, A)` float in
+            [-1, 1] for reals.
         """
 
     @property
@@ -197,7 +200,8 @@ class Frame(ABC):
             served = " or ".join(_ACTION_WORDS[kind] for kind in self.actions)
             raise UnsupportedSpaceError(
                 f"{type(self).__name__} needs {served} actions, but {self.spec.name} has "
-                f"{_ACTION_WORDS[type(self.spec.action)]} ones ({self.spec.action}). Choose another frame or environment."
+                f"{_ACTION_WORDS[type(self.spec.action)]} ones ({self.spec.action}). Choose "
+                "another frame or environment."
             )
 
     def _copy(self, role: Role, built: dict[str, nn.Module]) -> None:
@@ -205,7 +209,8 @@ class Frame(ABC):
             built[role.name].load_state_dict(built[str(role.follows)].state_dict())
         except RuntimeError as error:
             raise ConfigError(
-                f"The network of '{role.name}' must have the same parameters as that of '{role.follows}', which it "
+                f"The network of '{role.name}' must have the same parameters as that of "
+                f"'{role.follows}', which it "
                 f"follows, but: {error}. Make their models, model_args and model_kwargs equal."
             ) from error
 
@@ -220,7 +225,8 @@ class Frame(ABC):
                     output = self.play(networks, role, state)
                 except (RuntimeError, TypeError, ValueError) as error:
                     raise ConfigError(
-                        f"Model {type(network).__name__} must play the role '{role.name}' on states of shape "
+                        f"Model {type(network).__name__} must play the role '{role.name}' on "
+                        "states of shape "
                         f"{tuple(state.shape)}, but: {error}. {self.contract(role)}"
                     ) from error
             self._check_output(role, network, output)
@@ -230,7 +236,8 @@ class Frame(ABC):
         shapes = tuple(tuple(part.shape) if isinstance(part, Tensor) else None for part in parts)
         if not self.fits(role, parts):
             raise ConfigError(
-                f"Model {type(network).__name__} does not fit {self.spec.name} in the role '{role.name}': for states "
+                f"Model {type(network).__name__} does not fit {self.spec.name} in the role "
+                f"'{role.name}': for states "
                 f"(2, {self.spec.observation_size}) it returned {shapes}. {self.contract(role)}"
             )
 
@@ -240,7 +247,7 @@ class Frame(ABC):
 
     def fits(self, role: Role, output: tuple[Any, ...]) -> bool:
         """Whether what the network of `role` returned for two states is what the losses need."""
-        return isinstance(output[0], Tensor) and output[0].shape == (2, 1)
+        return isinstance(output[0], Tensor) and tuple(output[0].shape) == (2, 1)
 
     def contract(self, role: Role) -> str:
         """What the network of `role` has to take and return, in a sentence."""
@@ -269,7 +276,7 @@ class RolloutFrame(Frame):
 
     @abstractmethod
     def prepare(self, networks: Networks, rollout: Batch, hp: Hyperparameters) -> dict[str, Tensor]:
-        """Computes from a rollout `(T, E, ...)` what the losses need beside it, advantages for example.
+        """Computes what the losses need beside a rollout `(T, E, ...)`, advantages for example.
 
         Returns:
             Further fields, each `(T, E)`.
@@ -277,12 +284,9 @@ class RolloutFrame(Frame):
 
 
 def actor_fits(spec: EnvSpec, output: tuple[Any, ...]) -> bool:
-    """Whether a stochastic actor returned an action, a log-probability and an entropy for two states."""
+    """Whether an actor returned an action, a log-probability and an entropy for two states."""
     if len(output) < 3 or not all(isinstance(part, Tensor) for part in output[:3]):
         return False
     action, log_prob, entropy = output[:3]
-    return (
-        action.numel() == 2 * spec.action.size
-        and log_prob.numel() == 2
-        and entropy.numel() == 2
-    )
+    counts = (action.numel(), log_prob.numel(), entropy.numel())
+    return counts == (2 * spec.action.size, 2, 2)

@@ -4,9 +4,10 @@ Mnih et al. 2015, Human-level control through deep reinforcement learning, algor
 https://www.nature.com/articles/nature14236; double: van Hasselt et al. 2016, https://arxiv.org/abs/1509.06461.
 
 Differs from the paper:
-    The target network follows by Polyak averaging unless `update_steps` is set. Exploration decays geometrically
-    unless `exploration_steps` is set. The loss is the mean squared error unless `criterion` names another. Updates come in
-    rounds after each episode (`collect_steps`), `updates_per_step` for each environment step.
+    The target network follows by Polyak averaging unless `update_steps` is set. Exploration decays
+    geometrically unless `exploration_steps` is set. The loss is the mean squared error unless
+    `criterion` names another. Updates come in rounds after each episode (`collect_steps`),
+    `updates_per_step` for each environment step.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class DQNConfig(ReplayConfig):
     model_args: list[list[Any]] = [[], []]
     model_kwargs: list[dict[str, Any]] = [{}, {}]
     criterion: ClassRef = "MSELoss"
-    """Loss of the temporal-difference error: a class, its importable name, or its name in `torch.nn`."""
+    """Loss of the temporal-difference error: a class, its importable name, or its name in
+    `torch.nn`."""
     criterion_args: list[Any] = []
     """Positional constructor arguments of the criterion."""
     criterion_kwargs: dict[str, Any] = {}
@@ -56,11 +58,13 @@ class DQNConfig(ReplayConfig):
     exploration_steps: Annotated[
         float | None, Field(gt=0), Int(1000, 50_000, log=True), Traced()
     ] = None
-    """Environment steps over which that probability falls linearly from 1 to `epsilon_end`, instead of `epsilon_decay`."""
+    """Environment steps over which that probability falls linearly from 1 to `epsilon_end`,
+    instead of `epsilon_decay`."""
     mode: Annotated[
         Literal["vanilla", "fixed_target", "double"], Choice(("vanilla", "fixed_target", "double"))
     ] = "double"
-    """Who bootstraps: the online network, the target network, or the target network on the online one's choice."""
+    """Who bootstraps: the online network, the target network, or the target network on the online
+    one's choice."""
 
 
 class DQN(ReplayFrame):
@@ -72,7 +76,9 @@ class DQN(ReplayFrame):
     actions = (Discrete,)
     action_noise = 2  # whether to explore, and with which action
 
-    def __init__(self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None) -> None:
+    def __init__(
+        self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None
+    ) -> None:
         super().__init__(config, spec, resolver)
         assert isinstance(spec.action, Discrete)
         self.action_num = spec.action.num
@@ -137,9 +143,7 @@ class DQN(ReplayFrame):
         elif self.config.mode == "fixed_target":
             value = networks.qnet_target(state=state).amax(-1)
         else:
-            value = double_q_value(
-                networks.qnet_target(state=state), networks.qnet(state=state)
-            )
+            value = double_q_value(networks.qnet_target(state=state), networks.qnet(state=state))
         return value
 
     def fits(self, role: Role, output: tuple[Any, ...]) -> bool:
@@ -148,4 +152,5 @@ class DQN(ReplayFrame):
 
     def contract(self, role: Role) -> str:
         """What a Q network takes and returns."""
-        return f"A Q network must take `state` (B, {self.spec.observation_size}) and return (B, {self.action_num})."
+        size = self.spec.observation_size
+        return f"A Q network must take `state` (B, {size}) and return (B, {self.action_num})."

@@ -3,11 +3,12 @@
 Schulman et al. 2017, Proximal Policy Optimization Algorithms, algorithm 1, https://arxiv.org/abs/1707.06347.
 
 Differs from the paper:
-    Actor and critic are separate networks with an optimizer each, so the value coefficient scales only the critic's
-    gradient before it is clipped. Advantages are normalised in each minibatch (Huang et al. 2022, The 37 Implementation
-    Details of PPO, https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/, detail 7). Of the other details there, orthogonal
-    initialisation is in the default networks; the value loss is not clipped; learning rates stay constant unless
-    `lr_scheduler` says otherwise.
+    Actor and critic are separate networks with an optimizer each, so the value coefficient scales
+    only the critic's gradient before it is clipped. Advantages are normalised in each minibatch
+    (Huang et al. 2022, The 37 Implementation Details of PPO, https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/,
+    detail 7). Of the other details there, orthogonal initialisation is in the default networks;
+    the value loss is not clipped; learning rates stay constant unless `lr_scheduler` says
+    otherwise.
 """
 
 from __future__ import annotations
@@ -59,14 +60,15 @@ class PPOConfig(RolloutConfig):
     criterion_kwargs: dict[str, Any] = {}
     """Keyword constructor arguments of the criterion."""
     actor_update_times: Annotated[int, Field(gt=0), Choice((1, 5, 10, 20))] = 5
-    """Epochs: how many times the actor goes through each rollout, in minibatches of `batch_size`."""
+    """Epochs: how many times the actor goes through each rollout, in minibatches of
+    `batch_size`."""
     critic_update_times: Annotated[int, Field(gt=0), Choice((1, 5, 10, 20))] = 10
     """Epochs of the critic."""
     actor_learning_rate: Annotated[float, Field(gt=0), Float(1e-5, 2e-3, log=True), Traced()] = 1e-3
     """Step size of the actor's optimizer."""
-    critic_learning_rate: Annotated[
-        float, Field(gt=0), Float(1e-5, 2e-3, log=True), Traced()
-    ] = 1e-3
+    critic_learning_rate: Annotated[float, Field(gt=0), Float(1e-5, 2e-3, log=True), Traced()] = (
+        1e-3
+    )
     """Step size of the critic's optimizer."""
     entropy_weight: Annotated[float | None, Field(ge=0), Float(1e-8, 0.1, log=True), Traced()] = (
         None
@@ -90,23 +92,30 @@ class PPO(RolloutFrame):
     roles = (Role("actor", "Actor"), Role("critic", "Critic"))
     actions = (Discrete, MultiDiscrete, Continuous)
 
-    def __init__(self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None) -> None:
+    def __init__(
+        self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None
+    ) -> None:
         super().__init__(config, spec, resolver)
         self.criterion = self.resolver.criterion(
             self.config.criterion, self.config.criterion_args, self.config.criterion_kwargs
         )
 
     def default_network(self, role: Role) -> type[nn.Module]:
-        """A multilayer perceptron: Gaussian for reals, categorical otherwise, scalar for the critic."""
+        """A multilayer perceptron: scalar for the critic, else Gaussian or categorical."""
         if role.name == "critic":
             return ValueCritic
         return GaussianActor if isinstance(self.spec.action, Continuous) else CategoricalActor
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """The surrogate objective and the value error."""
+        """The surrogate objective and the value error.
+
+        They are one sum where both go through the rollout equally often.
+        """
         actor, critic = {"actor": "actor_learning_rate"}, {"critic": "critic_learning_rate"}
         actor_times, critic_times = self.config.actor_update_times, self.config.critic_update_times
+        if actor_times == critic_times:
+            return (Loss("loss", actor | critic, self.joint_loss, passes=actor_times),)
         return (
             Loss("actor_loss", actor, self.actor_loss, passes=actor_times),
             Loss("critic_loss", critic, self.critic_loss, passes=critic_times),
@@ -127,7 +136,7 @@ class PPO(RolloutFrame):
         return action
 
     def prepare(self, networks: Networks, rollout: Batch, hp: Hyperparameters) -> dict[str, Tensor]:
-        """Log-probabilities of what was done, advantages, and the returns the critic is to learn."""
+        """Log-probabilities of what was done, advantages, and the returns to be learned."""
         flat = {key: value.flatten(0, 1) for key, value in rollout.items()}
         shape = rollout["reward"].shape
         _, log_prob, _ = networks.actor(state=flat["state"], action=flat["action"])
@@ -154,9 +163,7 @@ class PPO(RolloutFrame):
             centred = advantage - weighted_mean(advantage, weight)
             deviation = weighted_mean(centred * centred, weight).sqrt()
             advantage = centred / (deviation + 1e-8)
-        gain = clipped_surrogate(
-            log_prob, batch["log_prob"], advantage, hp["surrogate_loss_clip"]
-        )
+        gain = clipped_surrogate(log_prob, batch["log_prob"], advantage, hp["surrogate_loss_clip"])
         if self.config.entropy_weight is not None:
             gain = gain + hp["entropy_weight"] * entropy
         return -weighted_mean(gain, weight), {"entropy": entropy.detach().mean()}
@@ -169,8 +176,17 @@ class PPO(RolloutFrame):
         error = self.criterion(value, batch["return"]).expand_as(value)
         return hp["value_weight"] * weighted_mean(error, batch["weight"]), {}
 
+    def joint_loss(
+        self, networks: Networks, batch: Batch, hp: Hyperparameters
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Both losses in one; neither has a gradient in the other's network."""
+        actor_loss, logs = self.actor_loss(networks, batch, hp)
+        critic_loss, _ = self.critic_loss(networks, batch, hp)
+        parts = {"actor_loss": actor_loss.detach(), "critic_loss": critic_loss.detach()}
+        return actor_loss + critic_loss, parts | logs
+
     def fits(self, role: Role, output: tuple[Any, ...]) -> bool:
-        """Whether the actor returns action, log-probability and entropy, and the critic one value."""
+        """Whether the actor returns a stochastic action, and the critic one value."""
         return actor_fits(self.spec, output) if role.name == "actor" else super().fits(role, output)
 
     def contract(self, role: Role) -> str:

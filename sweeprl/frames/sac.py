@@ -3,9 +3,10 @@
 Haarnoja et al. 2018, Soft Actor-Critic Algorithms and Applications, algorithm 1, https://arxiv.org/abs/1812.05905.
 
 Differs from the paper:
-    The temperature is updated together with the actor, from the same sample. With `target_entropy` null the target is minus
-    the number of action components, as in the paper's appendix D. Updates come in rounds after each episode (`collect_steps`), `updates_per_step`
-    for each environment step.
+    The temperature is updated together with the actor, from the same sample. With `target_entropy`
+    null the target is minus the number of action components, as in the paper's appendix D. Updates
+    come in rounds after each episode (`collect_steps`), `updates_per_step` for each environment
+    step.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from sweeprl.frames._base import (
 from sweeprl.functional import soft_value, td_target, weighted_mean
 from sweeprl.networks import QCritic, Resolver, SquashedGaussianActor
 
-__all__ = ["SAC", "SACConfig"]
+__all__ = ["SAC", "SACConfig", "Temperature"]
 
 
 class SACConfig(ReplayConfig):
@@ -48,7 +49,8 @@ class SACConfig(ReplayConfig):
     model_args: list[list[Any]] = [[], [], [], [], []]
     model_kwargs: list[dict[str, Any]] = [{}, {}, {}, {}, {}]
     criterion: ClassRef = "MSELoss"
-    """Loss of the temporal-difference error: a class, its importable name, or its name in `torch.nn`."""
+    """Loss of the temporal-difference error: a class, its importable name, or its name in
+    `torch.nn`."""
     criterion_args: list[Any] = []
     """Positional constructor arguments of the criterion."""
     criterion_kwargs: dict[str, Any] = {}
@@ -56,19 +58,21 @@ class SACConfig(ReplayConfig):
     update_rate: Annotated[
         float | None, Field(gt=0, le=1), Float(1e-3, 0.08, log=True), Traced()
     ] = 0.001
-    """Share of the online network that a target network takes on after every update (Polyak averaging)."""
+    """Share of the online network that a target network takes on after every update (Polyak
+    averaging)."""
     actor_learning_rate: Annotated[float, Field(gt=0), Float(1e-5, 2e-3, log=True), Traced()] = 5e-4
     """Step size of the actor's optimizer."""
-    critic_learning_rate: Annotated[
-        float, Field(gt=0), Float(1e-5, 2e-3, log=True), Traced()
-    ] = 1e-3
+    critic_learning_rate: Annotated[float, Field(gt=0), Float(1e-5, 2e-3, log=True), Traced()] = (
+        1e-3
+    )
     """Step size of the critics' optimizer."""
     alpha_learning_rate: Annotated[float, Field(gt=0), Float(1e-5, 2e-3, log=True), Traced()] = 1e-3
     """Step size of the temperature's optimizer."""
     initial_entropy_alpha: Annotated[float, Field(gt=0), Float(1e-3, 1.0, log=True), Traced()] = 1.0
     """Temperature at the start, in units of reward per nat."""
     target_entropy: Annotated[float | None, Float(-20.0, 0.0), Traced()] = None
-    """Entropy in nats that the temperature steers to; null is minus the number of action components."""
+    """Entropy in nats that the temperature steers to; null is minus the number of action
+    components."""
 
 
 class Temperature(nn.Module):
@@ -101,7 +105,9 @@ class SAC(ReplayFrame):
     )
     actions = (Continuous,)
 
-    def __init__(self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None) -> None:
+    def __init__(
+        self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None
+    ) -> None:
         super().__init__(config, spec, resolver)
         self.criterion = self.resolver.criterion(
             self.config.criterion, self.config.criterion_args, self.config.criterion_kwargs
@@ -142,7 +148,7 @@ class SAC(ReplayFrame):
         *,
         greedy: bool = False,
     ) -> Tensor:
-        """Draws from the policy, uniformly at random during the warm-up, or takes the policy's mean."""
+        """Draws from the policy, or uniformly during the warm-up, or takes the policy's mean."""
         action: Tensor = networks.actor(state=state, noise=noise, greedy=greedy)[0]
         if greedy:
             return action
@@ -171,7 +177,8 @@ class SAC(ReplayFrame):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Raises the soft value of the policy's own actions, and pulls its entropy to the target.
 
-        Equations 9 and 18 of the paper; neither has a gradient in the other's parameters, so their sum is both.
+        Equations 9 and 18 of the paper; neither has a gradient in the other's parameters, so their
+        sum is both.
         """
         state, weight = batch["state"], batch["weight"]
         action, log_prob = self.sample(networks, state, batch["noise"])
@@ -205,7 +212,8 @@ class SAC(ReplayFrame):
         size = self.spec.action.size
         if role.name == "actor":
             return (
-                f"An actor must take `state` (B, D) and return the action (B, {size}) inside (-1, 1), "
+                f"An actor must take `state` (B, D) and return the action (B, {size}) inside "
+                "(-1, 1), "
                 "its log-density (B,) and an entropy (B,)."
             )
         return f"A critic must take `state` (B, D) and `action` (B, {size}) and return (B, 1)."

@@ -1,6 +1,7 @@
 """Distributions over actions as plain functions of tensors, and the objectives that improve them.
 
-Samples are functions of standard normal noise, so that who owns the random stream decides what is drawn.
+Samples are functions of standard normal noise, so that who owns the random stream decides what is
+drawn.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def categorical_sample(log_probs: Tensor, noise: Tensor) -> Tensor:
     tensor([0, 1])
     """
     quantile = torch.special.ndtr(noise).unsqueeze(-1)
-    below = log_probs[..., :-1].exp().cumsum(-1) < quantile
+    below: Tensor = log_probs[..., :-1].exp().cumsum(-1) < quantile
     return below.sum(-1)
 
 
@@ -98,7 +99,8 @@ def squashed_gaussian_log_prob(pre_tanh: Tensor, mean: Tensor, log_std: Tensor) 
     """Log-density of `tanh(pre_tanh)` where `pre_tanh` is Gaussian.
 
     Haarnoja et al. 2018, equation 26 (appendix C), https://arxiv.org/abs/1812.05905, with
-    `log(1 - tanh(x)^2) = 2 * (log 2 - x - softplus(-2x))`, which does not lose precision for large `x`.
+    `log(1 - tanh(x)^2) = 2 * (log 2 - x - softplus(-2x))`, which does not lose precision for large
+    `x`.
 
     Args:
         pre_tanh: `(B, D)`.

@@ -8,13 +8,12 @@ from torch import Tensor
 __all__ = ["gae"]
 
 
-def gae(
-    r_t: Tensor, discount_t: Tensor, lambda_t: Tensor, v_tm1: Tensor, v_t: Tensor
-) -> Tensor:
+def gae(r_t: Tensor, discount_t: Tensor, lambda_t: Tensor, v_tm1: Tensor, v_t: Tensor) -> Tensor:
     """Generalized advantage estimates along a rollout.
 
-    Schulman et al. 2016, High-Dimensional Continuous Control Using Generalized Advantage Estimation, equation 16,
-    https://arxiv.org/abs/1506.02438: `A_tm1 = delta_t + discount_t * lambda_t * A_t` with `delta_t = r_t + discount_t * v_t - v_tm1`.
+    Schulman et al. 2016, High-Dimensional Continuous Control Using Generalized Advantage
+    Estimation, equation 16, https://arxiv.org/abs/1506.02438: `A_tm1 = delta_t + discount_t *
+    lambda_t * A_t` with `delta_t = r_t + discount_t * v_t - v_tm1`.
 
     Args:
         r_t: rewards, `(T, E)`.

@@ -44,8 +44,8 @@ def td_target(r_t: Tensor, discount_t: Tensor, v_t: Tensor) -> Tensor:
 def double_q_value(q_t_value: Tensor, q_t_selector: Tensor) -> Tensor:
     """Value of the action that one network selects, as another one estimates it.
 
-    Van Hasselt, Guez and Silver 2016, Deep Reinforcement Learning with Double Q-learning, equation 4,
-    https://arxiv.org/abs/1509.06461.
+    Van Hasselt, Guez and Silver 2016, Deep Reinforcement Learning with Double Q-learning, equation
+    4, https://arxiv.org/abs/1509.06461.
 
     Args:
         q_t_value: values of the evaluating network, `(B, A)`.
@@ -60,8 +60,8 @@ def double_q_value(q_t_value: Tensor, q_t_selector: Tensor) -> Tensor:
 def soft_value(q_1: Tensor, q_2: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:
     """Soft state value from twin critics, `min(q_1, q_2) - alpha * log_prob`.
 
-    Haarnoja et al. 2018, Soft Actor-Critic Algorithms and Applications, equation 3, with the smaller of two
-    critics as in their section 5, https://arxiv.org/abs/1812.05905.
+    Haarnoja et al. 2018, Soft Actor-Critic Algorithms and Applications, equation 3, with the
+    smaller of two critics as in their section 5, https://arxiv.org/abs/1812.05905.
 
     Args:
         q_1: first critic's values of sampled actions, `(B,)`.

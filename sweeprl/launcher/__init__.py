@@ -1,7 +1,7 @@
 """Training one trial with PyTorch Lightning."""
 
 from sweeprl.launcher.devices import choose_device
-from sweeprl.launcher.launch import build_module, evaluate, launch
+from sweeprl.launcher.launching import build_module, evaluate, launch
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.record import TrialFolder, TrialRecord
 from sweeprl.launcher.score import step_weighted_return

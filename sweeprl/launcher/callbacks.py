@@ -19,7 +19,13 @@ from sweeprl.errors import TrialFailed
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.record import TrialFolder
 
-__all__ = ["LastCheckpoint", "StopOnSignal", "best_checkpoint", "early_stopping", "write_checkpoint"]
+__all__ = [
+    "LastCheckpoint",
+    "StopOnSignal",
+    "best_checkpoint",
+    "early_stopping",
+    "write_checkpoint",
+]
 
 
 def best_checkpoint(folder: TrialFolder) -> ModelCheckpoint:
@@ -37,7 +43,7 @@ def best_checkpoint(folder: TrialFolder) -> ModelCheckpoint:
 
 
 def early_stopping(config: TrialConfig) -> list[Callback]:
-    """Ends a trial whose mean training return has not risen for `early_stopping_patience` epochs."""
+    """Ends a trial whose mean training return has not risen for its patience, in epochs."""
     if config.early_stopping_patience is None:
         return []
     return [
@@ -47,12 +53,13 @@ def early_stopping(config: TrialConfig) -> list[Callback]:
             patience=config.early_stopping_patience,
             check_on_train_epoch_end=True,
             verbose=False,
+            strict=False,  # an epoch cut short by the budget or a signal has no mean
         )
     ]
 
 
 def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
-    """Writes a full checkpoint; whoever reads `path` finds the old one or the new one, never half of one."""
+    """Writes a full checkpoint; a reader finds the old one or the new one, never half of one."""
     temporary = path.with_suffix(".tmp")
     try:
         trainer.save_checkpoint(temporary, weights_only=False)
@@ -64,7 +71,8 @@ def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
 class LastCheckpoint(Callback):
     """Keeps `last.ckpt`, from which an interrupted trial goes on exactly.
 
-    It is written between two chunks, after whatever evaluation was due: `on_train_batch_start` is Lightning's first hook there.
+    It is written between two chunks, after whatever evaluation was due: `on_train_batch_start` is
+    Lightning's first hook there.
 
     Args:
         path: of the checkpoint.
@@ -94,9 +102,10 @@ class LastCheckpoint(Callback):
 
 
 class StopOnSignal(Callback):
-    """Ends the trial at the next chunk boundary on SIGINT or SIGTERM; a second signal ends it at once.
+    """Ends the trial between two chunks on SIGINT or SIGTERM; a second signal ends it at once.
 
-    Lightning puts its own handlers in place when `fit` begins and raises in the middle of things; these replace them while training runs.
+    Lightning puts its own handlers in place when `fit` begins and raises in the middle of things;
+    these replace them while training runs.
     """
 
     def __init__(self) -> None:

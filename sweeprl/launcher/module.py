@@ -1,4 +1,4 @@
-"""The LightningModule for every frame: it feeds what the dataset collects to the learner and keeps the curves."""
+"""The LightningModule for every frame: it feeds experience to the learner and keeps the curves."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ __all__ = ["TrialModule"]
 class _Round(torch.optim.Optimizer):
     """A round of updates as Lightning counts it: its step runs the learner's.
 
-    Lightning's `global_step` counts the steps of optimizers, and its ModelCheckpoint saves when that has moved. The true
-    optimizers belong to the engine, which steps them hundreds of times a round.
+    Lightning's `global_step` counts the steps of optimizers, and its ModelCheckpoint saves when
+    that has moved. The true optimizers belong to the engine, which steps them hundreds of times a
+    round.
     """
 
     def __init__(self) -> None:
@@ -83,7 +84,9 @@ class TrialModule(pl.LightningModule):
         """Final test episodes."""
         return _loader(self._test_data)
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
         """Leaves episodes where they are; the learner moves what it needs."""
         return batch
 
@@ -103,14 +106,14 @@ class TrialModule(pl.LightningModule):
     def training_step(self, dataloader_iter: Iterator[Any]) -> None:
         """Stores one chunk of experience and makes the updates it entitles to.
 
-        The iterator is Lightning's way to leave the fetching to us: it would fetch one chunk ahead, played by the policy before
-        the update.
+        The iterator is Lightning's way to leave the fetching to us: it would fetch one chunk
+        ahead, played by the policy before the update.
         """
         result: DatasetResult = next(dataloader_iter)[0]
         self.learner.store(result.transitions)
         logs: dict[str, torch.Tensor] = self.optimizers().step(self.learner.update)  # type: ignore[union-attr]
         self._remember(result, logs)
-        if self._epoch_returns:
+        if self._is_epoch_full():  # what EarlyStopping looks at when the epoch ends
             mean = sum(self._epoch_returns) / len(self._epoch_returns)
             self.log("train/return", mean, on_step=True, on_epoch=False, logger=False, batch_size=1)
 
@@ -174,7 +177,9 @@ class TrialModule(pl.LightningModule):
         """Writes the evaluation's curve."""
         self._evaluated_at = self.train_data.env_steps
         mean = sum(self._judgements) / len(self._judgements)
-        self.best_evaluation = max(mean, -math.inf if self.best_evaluation is None else self.best_evaluation)
+        self.best_evaluation = max(
+            mean, -math.inf if self.best_evaluation is None else self.best_evaluation
+        )
         self._log_curves({"val/return": mean})
 
     def on_test_start(self) -> None:
@@ -242,5 +247,5 @@ def _loader(data: RLDataset) -> DataLoader[DatasetResult]:
     return DataLoader(data, batch_size=None, collate_fn=_as_it_is)
 
 
-def _as_it_is(result: DatasetResult) -> DatasetResult:
+def _as_it_is(result: Any) -> Any:
     return result

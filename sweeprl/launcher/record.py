@@ -104,7 +104,8 @@ class TrialFolder:
         if self.config.exists() or self.record.exists():
             if not overwrite:
                 raise ConfigError(
-                    f"root_dir must not hold another trial's results, but '{self.root}' does. Choose another root_dir, go "
+                    f"root_dir must not hold another trial's results, but '{self.root}' does. "
+                    "Choose another root_dir, go "
                     f"on with: sweeprl run --resume {self.root}, or replace them with --overwrite."
                 )
             self._clear()
@@ -146,7 +147,7 @@ class TrialFolder:
         return build(TrialRecord, data)
 
     def save_record(self, record: TrialRecord) -> None:
-        """Writes how the trial went; a reader sees the old record or the new one, never half of one.
+        """Writes how the trial went; a reader finds the old record or the new one, never half.
 
         On a full disk the old record is overwritten in place: it was written with room to spare.
         """
@@ -170,4 +171,3 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-

@@ -15,18 +15,20 @@ FINAL_SHARE = 0.1
 def step_weighted_return(
     episodes: Sequence[Episode], env_steps: int, share: float, num_envs: int = 1
 ) -> float | None:
-    """Mean return over the last `share` of the environment steps, each step carrying its episode's return.
+    """Mean return over the last environment steps, each step carrying its episode's return.
 
     Patterson et al. 2024, Empirical Design in Reinforcement Learning, section 2, https://arxiv.org/abs/2304.01315.
 
     Args:
-        episodes: the finished ones, in any order. A running one counts for nothing: its return is not known.
+        episodes: the finished ones, in any order. A running one counts for nothing: its return is
+            not known.
         env_steps: of the whole trial.
-        share: in (0, 1]; 0.1 is the score `final`, 1 is `auc`.
+        share: of the environment steps, in (0, 1]; 0.1 is the score `final`, 1 is `auc`.
         num_envs: environments that were stepped together.
 
     Returns:
-        The mean; that of the last finished episode where none reaches into the window; None where none finished.
+        The mean; that of the last finished episode where none reaches into the window; None where
+        none finished.
 
     >>> step_weighted_return([Episode(90, 90, 1.0), Episode(98, 8, 5.0)], 100, 0.1)
     5.0

@@ -1,10 +1,10 @@
-"""How a running trial shows itself: a live line on a terminal, plain lines in a pipe, events for a program."""
+"""How a running trial shows itself: live on a terminal, as lines in a pipe, as events."""
 
 from __future__ import annotations
 
 import json
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, Literal, TextIO
 
 import pytorch_lightning as pl
@@ -14,7 +14,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sweeprl.launcher.module import TrialModule
 
-__all__ = ["EventView", "LiveView", "PlainView", "View", "ViewName", "make_view"]
+__all__ = [
+    "EventView",
+    "LiveView",
+    "PlainView",
+    "View",
+    "ViewName",
+    "budget_used",
+    "make_view",
+]
 
 ViewName = Literal["auto", "live", "plain", "json", "none"]
 
@@ -23,11 +31,11 @@ def make_view(name: ViewName, stream: TextIO) -> list[Callback]:
     """Returns the view called `name`; "auto" is live on a terminal and plain elsewhere."""
     if name == "auto":
         name = "live" if stream.isatty() else "plain"
-    views = {"live": LiveView, "plain": PlainView, "json": EventView}
+    views: dict[str, type[View]] = {"live": LiveView, "plain": PlainView, "json": EventView}
     return [views[name](stream)] if name in views else []
 
 
-class View(Callback):
+class View(Callback, ABC):
     """Shows progress a few times a second at most.
 
     Args:
@@ -123,7 +131,8 @@ class LiveView(View):
     def show(self, status: dict[str, Any]) -> None:
         """Redraws the line."""
         text = (
-            f"return [bold]{_number(status['return'])}[/]  best {_number(status['best_evaluation'])}  "
+            f"return [bold]{_number(status['return'])}[/]  best "
+            f"{_number(status['best_evaluation'])}  "
             f"{status['env_steps']:,} steps  {status['env_steps_per_second']:,.0f}/s"
         )
         self._progress.update(self._task, completed=budget_used(status), description=text)
@@ -148,7 +157,8 @@ class PlainView(View):
     def show(self, status: dict[str, Any]) -> None:
         """Writes a line."""
         line = (
-            f"{budget_used(status):4.0%}  {status['env_steps']:>9,} env steps  {status['episodes']:>6,} episodes  "
+            f"{budget_used(status):4.0%}  {status['env_steps']:>9,} env steps  "
+            f"{status['episodes']:>6,} episodes  "
             f"return {_number(status['return']):>8}  best {_number(status['best_evaluation']):>8}  "
             f"{status['env_steps_per_second']:>8,.0f} steps/s"
         )

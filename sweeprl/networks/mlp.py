@@ -1,7 +1,7 @@
 """The networks that a generated config uses: multilayer perceptrons for each role.
 
-Each takes `state` `(B, D)` and `action` by keyword. Constructor parameters named `state_dim`, `action_dim` and
-`action_num` are filled in from the environment.
+Each takes `state` `(B, D)` and `action` by keyword. Constructor parameters named `state_dim`,
+`action_dim` and `action_num` are filled in from the environment.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class MLP(nn.Sequential):
     Args:
         sizes: width of the input, of each hidden layer and of the output.
         activation: name of an activation in `torch.nn`.
-        gain: None leaves torch's initialisation; a number initialises orthogonally, hidden layers with gain
-            sqrt(2) and the last one with this (Andrychowicz et al. 2021, https://arxiv.org/abs/2006.05990).
+        gain: None leaves torch's initialisation; a number initialises orthogonally, hidden layers
+            with gain sqrt(2) and the last one with this (Andrychowicz et al. 2021,
+            https://arxiv.org/abs/2006.05990).
     """
 
     def __init__(self, sizes: Sequence[int], activation: str, gain: float | None = None) -> None:
@@ -278,7 +279,7 @@ class SquashedGaussianActor(nn.Module):
         noise: Tensor | None = None,
         greedy: bool = False,
     ) -> Stochastic:
-        """Returns the action given or drawn, its log-density, and a one-sample estimate of the entropy.
+        """Returns the action given or drawn, its log-density, and a one-sample entropy estimate.
 
         Args:
             state: `(B, D)`.

@@ -61,7 +61,8 @@ class Resolver:
         """Returns the class that `reference` stands for.
 
         Args:
-            reference: a class, or a name: of a global of the caller, importable as `module.Class`, or in `library`.
+            reference: a class, or a name: of a global of the caller, importable as `module.Class`,
+                or in `library`.
             kind: what is looked for, for error messages.
             library: names that are known without import.
 
@@ -85,8 +86,9 @@ class Resolver:
             return library[reference]
         tried.append(f"the known names ({', '.join(sorted(library)) or 'none'})")
         raise UnknownNameError(
-            f"No {kind} named '{reference}'.{did_you_mean(reference, library)} Tried {'; '.join(tried)}. "
-            "Give a class, or 'module.Class' with the module beside the config or in the working directory."
+            f"No {kind} named '{reference}'.{did_you_mean(reference, library)} "
+            f"Tried {'; '.join(tried)}. Give a class, or 'module.Class' with the module beside the "
+            "config or in the working directory."
         )
 
     def network(
@@ -112,14 +114,16 @@ class Resolver:
         library = {default[0]: default[1], default[1].__name__: default[1]}
         network_class = self.find(reference, "model", library)
         if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
-            raise ConfigError(f"A model must be an nn.Module class, but '{reference}' is {network_class!r}.")
+            raise ConfigError(
+                f"A model must be an nn.Module class, but '{reference}' is {network_class!r}."
+            )
         filled = {**_dimensions(network_class, len(args), spec), **kwargs}
         try:
             return network_class(*args, **filled)
         except TypeError as error:
             raise ConfigError(
-                f"Model '{reference}' must take args {list(args)} and kwargs {filled}, but: {error}. "
-                "Change model_args and model_kwargs."
+                f"Model '{reference}' must take args {list(args)} and kwargs {filled}, "
+                f"but: {error}. Change model_args and model_kwargs."
             ) from error
 
     def optimizer(self, reference: str | type) -> Callable[..., torch.optim.Optimizer]:
@@ -147,8 +151,8 @@ class Resolver:
             criterion: nn.Module = criterion_class(*args, **settings)
         except TypeError as error:
             raise ConfigError(
-                f"Criterion '{reference}' must take args {list(args)} and kwargs {dict(kwargs)}, but: {error}. "
-                "Change criterion_args and criterion_kwargs."
+                f"Criterion '{reference}' must take args {list(args)} and kwargs {dict(kwargs)}, "
+                f"but: {error}. Change criterion_args and criterion_kwargs."
             ) from error
         return criterion
 

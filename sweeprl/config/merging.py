@@ -17,19 +17,25 @@ def merge(config: TrialConfig, params: Mapping[str, Any]) -> TrialConfig:
 
     Args:
         config: left as it is.
-        params: values by dotted path (`frame_config.model_kwargs.*.hidden`, where `*` is every element); a bare name
-            is a key of `frame_config`, or of the config itself where `frame_config` has none of that name.
+        params: values by dotted path (`frame_config.model_kwargs.*.hidden`, where `*` is every
+            element); a bare name is a key of the config itself, or else of `frame_config`.
 
     Raises:
         ConfigError: a path leads nowhere, or a value breaks a rule.
     """
     merged = copy.deepcopy(config.model_dump())
     for path, value in params.items():
-        keys = path.split(".")
-        if len(keys) == 1 and path not in TrialConfig.model_fields:
-            keys = ["frame_config", path]
-        _set(merged, keys, value, path)
+        _set(merged, _keys(path, merged), copy.deepcopy(value), path)
     return TrialConfig.of(merged)
+
+
+def _keys(path: str, config: dict[str, Any]) -> list[str]:
+    if "." in path or path in config:
+        return path.split(".")
+    section = config["frame_config"]
+    if path not in section:
+        raise ConfigError(f"Unknown key '{path}'.{did_you_mean(path, [*section, *config])}")
+    return ["frame_config", path]
 
 
 def _set(target: Any, keys: list[str], value: Any, path: str) -> None:
@@ -42,7 +48,7 @@ def _set(target: Any, keys: list[str], value: Any, path: str) -> None:
 
 
 def _is_free(path: str) -> bool:
-    """Whether the last key may be one that is not there yet: constructor arguments are the user's own."""
+    """Whether the last key may be new: constructor arguments are the user's own."""
     return "_kwargs" in path
 
 
@@ -53,10 +59,13 @@ def _places(target: Any, key: str, path: str, may_be_new: bool) -> list[Any]:
         if key.isdigit() and int(key) < len(target):
             return [int(key)]
         raise ConfigError(
-            f"{path}: '{key}' must be '*' or an index below {len(target)}; it names an element of a list."
+            f"{path}: '{key}' must be '*' or an index below {len(target)}: it names one element of "
+            "a list."
         )
     if not isinstance(target, dict):
-        raise ConfigError(f"{path}: '{key}' must lie in a section, but what is there is {target!r}.")
+        raise ConfigError(
+            f"{path}: '{key}' must lie in a section, but what is there is {target!r}."
+        )
     if key == "*":
         return list(target)
     if key in target or may_be_new:

@@ -73,7 +73,7 @@ def launch(
     config = TrialConfig.of(config)
     resolver = Resolver(caller_globals())
     folder = str(Path(config_folder).resolve()) if config_folder else ""
-    folders = [folder, Path.cwd()] if folder else [Path.cwd()]
+    folders = [folder, str(Path.cwd())] if folder else [str(Path.cwd())]
     with importable(folders), _quiet(), _threads(config.num_threads):
         extension: EnvExtension = registry.envs.get(config.env)()
         fit = partial(
@@ -132,7 +132,8 @@ def build_module(
     test_spec = extension.spec(config.test_env_config)
     if (spec.observation_size, spec.action) != (test_spec.observation_size, test_spec.action):
         raise ConfigError(
-            f"train_env_config and test_env_config must have the same spaces, but got {spec} and {test_spec}."
+            f"train_env_config and test_env_config must have the same spaces, but got {spec} and "
+            f"{test_spec}."
         )
     frame.check_act_kwargs(config.train_env_config.act_kwargs)
     frame.check_act_kwargs(config.test_env_config.act_kwargs)
@@ -181,6 +182,8 @@ class _Run:
         return self._save(self._ended(*self._outcome(), seconds))
 
     def _test(self) -> None:
+        if not self._folder.best.exists():  # patience ran out before the first evaluation
+            self._trainer.save_checkpoint(self._folder.best, weights_only=True)
         self._trainer.test(
             self._module, ckpt_path=str(self._folder.best), weights_only=True, verbose=False
         )
@@ -191,7 +194,8 @@ class _Run:
     def _warn_where_not_exact(self) -> None:
         if not self._module.went_on_exactly:
             warnings.warn(
-                "This environment could not be put back to where it was interrupted: new episodes began instead.",
+                "This environment could not be put back to where it was interrupted: new "
+                "episodes began instead.",
                 stacklevel=2,
             )
 
@@ -274,7 +278,7 @@ def _loggers(config: TrialConfig, folder: TrialFolder) -> list[Logger]:
 
 
 def _keep_curves(loggers: Sequence[Logger], folder: TrialFolder) -> None:
-    """Writes the rows again that lie before the checkpoint; Lightning's CSVLogger starts an empty file."""
+    """Writes the rows before the checkpoint again; Lightning's CSVLogger starts an empty file."""
     checkpoint = torch.load(folder.last, weights_only=True)
     env_steps = checkpoint["train_data"]["counts"][0]
     if not folder.metrics.exists():
@@ -372,7 +376,14 @@ def _quiet() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     gym.logger.min_level = gym.logger.ERROR
     with warnings.catch_warnings():
-        for module in ("pytorch_lightning", "lightning_fabric", "gymnasium", "moviepy", "pygame", "pkg_resources"):
+        for module in (
+            "pytorch_lightning",
+            "lightning_fabric",
+            "gymnasium",
+            "moviepy",
+            "pygame",
+            "pkg_resources",
+        ):
             warnings.filterwarnings("ignore", module=module)
         warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
         try:

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from torch import nn
+
+from sweeprl import registry
+from sweeprl.config import ReplayConfig, RolloutConfig, build
+from sweeprl.errors import ConfigError
+
+FRAMES = ["DQN", "PPO", "SAC"]
+REPLAY = ["DQN", "SAC"]
+
+
+def config_of(frame, **settings):
+    return build(registry.frames.get(frame).Config, settings, "frame_config")
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_every_default_of_the_specification_is_kept(frame, frame_defaults):
+    config = config_of(frame).model_dump(mode="json")
+    for key, value in frame_defaults[frame].items():
+        assert config[key] == value, key
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_every_field_has_a_description_and_a_default(frame):
+    for name, field in registry.frames.get(frame).Config.model_fields.items():
+        assert not field.is_required(), name
+        # What a frame overrides only in its default inherits the words of the base class.
+        owners = registry.frames.get(frame).Config.__mro__
+        words = [
+            c.model_fields[name].description
+            for c in owners
+            if hasattr(c, "model_fields") and name in c.model_fields
+        ]
+        assert any(words), name
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"batchsize": 1}, r"Unknown key 'batchsize'\. Did you mean 'batch_size'\?"),
+        ({"discount": 1.5}, r"discount: .*less than or equal to 1, but got 1\.5"),
+        ({"discount": -0.1}, r"discount: .*greater than or equal to 0, but got -0\.1"),
+        ({"discount": math.nan}, r"discount: .*but got nan"),
+        ({"gradient_max": 0}, r"gradient_max: .*greater than 0, but got 0"),
+        ({"batch_size": 0}, r"batch_size: .*greater than 0, but got 0"),
+        ({"batch_size": 2.5}, r"batch_size: .*valid integer.*but got 2\.5"),
+        ({"batch_size": True}, r"batch_size: Must not be a truth value"),
+        ({"replay_size": "many"}, r"replay_size: .*valid integer.*but got 'many'"),
+        ({"replay_buffer": "mine"}, r"replay_buffer: Input should be None, but got 'mine'"),
+        ({"normalize_reward": "maybe"}, r"normalize_reward: .*boolean.*but got 'maybe'"),
+        ({"optimizer": 3}, r"optimizer.*: .*but got 3"),
+        ({"models": ["QNet"]}, r"`models` must have \d elements, one for each network, .*has 1\."),
+        ({"models": "QNet"}, r"models: .*valid list, but got 'QNet'"),
+        ({"model_args": []}, r"`model_args` must have \d elements.*has 0"),
+        ({"model_kwargs": [{}]}, r"`model_kwargs` must have \d elements.*has 1"),
+        (
+            {"lr_scheduler_args": [3]},
+            r"`lr_scheduler_args` and `lr_scheduler_kwargs` need an `lr_scheduler`, but it is null",
+        ),
+        ({"lr_scheduler_kwargs": {"step_size": 3}}, r"need an `lr_scheduler`"),
+    ],
+)
+def test_a_wrong_setting_is_refused(frame, settings, message):
+    with pytest.raises(ConfigError, match=f"^frame_config.*{message}"):
+        config_of(frame, **settings)
+
+
+@pytest.mark.parametrize(
+    "frame, settings, message",
+    [
+        ("DQN", {"mode": "dubble"}, r"mode: .*'vanilla', 'fixed_target' or 'double', .*'dubble'"),
+        ("DQN", {"lerning_rate": 1}, r"Did you mean 'learning_rate'"),
+        ("DQN", {"learning_rate": 0}, r"learning_rate: .*greater than 0, but got 0"),
+        ("DQN", {"learning_rate": -1e-3}, r"learning_rate: .*but got -0\.001"),
+        ("DQN", {"learning_rate": math.inf}, r"learning_rate: .*finite number, but got inf"),
+        ("DQN", {"epsilon_decay": 1.1}, r"epsilon_decay: .*but got 1\.1"),
+        ("DQN", {"epsilon_end": -0.1}, r"epsilon_end: .*but got -0\.1"),
+        ("DQN", {"exploration_steps": 0}, r"exploration_steps: .*but got 0"),
+        ("PPO", {"learning_rate": 1e-3}, r"Unknown key 'learning_rate'\. Did you mean '"),
+        ("PPO", {"gae_lambda": 1.1}, r"gae_lambda: .*but got 1\.1"),
+        ("PPO", {"surrogate_loss_clip": 0}, r"surrogate_loss_clip: .*but got 0"),
+        ("PPO", {"entropy_weight": -1}, r"entropy_weight: .*but got -1"),
+        ("PPO", {"actor_update_times": 0}, r"actor_update_times: .*but got 0"),
+        ("PPO", {"update_rate": 0.1}, r"Unknown key 'update_rate'"),
+        ("SAC", {"initial_entropy_alpha": 0}, r"initial_entropy_alpha: .*but got 0"),
+        ("SAC", {"target_entropy": math.nan}, r"target_entropy: .*finite number, but got nan"),
+        ("SAC", {"mode": "double"}, r"Unknown key 'mode'"),
+    ],
+)
+def test_a_wrong_setting_of_one_frame_is_refused(frame, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        config_of(frame, **settings)
+
+
+@pytest.mark.parametrize("frame", REPLAY)
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (
+            {"update_rate": 0.1, "update_steps": 5},
+            r"xactly one of update_rate and update_steps must be set, "
+            r"but got update_rate=0\.1, update_steps=5\. Set the other one to null\.",
+        ),
+        ({"update_steps": 5}, r"xactly one of update_rate and update_steps must be set"),
+        ({"update_rate": None}, r"but got update_rate=None, update_steps=None"),
+        ({"update_rate": 0}, r"update_rate: .*greater than 0"),
+        ({"update_rate": 1.01}, r"update_rate: .*less than or equal to 1"),
+        ({"update_rate": None, "update_steps": 0}, r"update_steps: .*greater than 0"),
+        ({"updates_per_step": 0}, r"updates_per_step: .*greater than 0"),
+        ({"collect_steps": 0}, r"collect_steps: .*greater than 0"),
+        ({"warmup_steps": -1}, r"warmup_steps: .*greater than or equal to 0"),
+        (
+            {"batch_size": 101, "replay_size": 100},
+            r"`batch_size <= replay_size` must hold, but got batch_size=101, replay_size=100",
+        ),
+    ],
+)
+def test_a_wrong_setting_of_a_replay_frame_is_refused(frame, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        config_of(frame, **settings)
+
+
+@pytest.mark.parametrize("frame", REPLAY)
+def test_target_networks_follow_by_copies_instead(frame):
+    config = config_of(frame, update_rate=None, update_steps=100)
+    assert (config.update_rate, config.update_steps) == (None, 100)
+
+
+def test_a_rollout_holds_a_batch_and_fits_into_the_memory():
+    config = config_of("PPO", rollout_steps=16, batch_size=64, replay_size=128)
+    config.check(num_envs=4)
+    config.check(num_envs=8)
+    rule = r"`batch_size <= rollout_steps \* num_envs <= replay_size` must hold, but got "
+    with pytest.raises(ValueError, match=f"{rule}batch_size=64, rollout_steps=16, num_envs=3"):
+        config.check(num_envs=3)
+    with pytest.raises(ValueError, match=f"{rule}.*num_envs=9, replay_size=128"):
+        config.check(num_envs=9)
+
+
+def test_gradients_are_not_clipped_by_default():
+    assert config_of("DQN").gradient_max == math.inf
+
+
+def test_classes_are_dumped_by_importable_name():
+    plain = config_of("DQN", optimizer=nn.Linear).model_dump(mode="json")
+    assert plain["optimizer"] == "torch.nn.modules.linear.Linear"
+    assert config_of("DQN", optimizer=nn.Linear).optimizer is nn.Linear
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_frames_extend_one_of_two_kinds(frame):
+    assert isinstance(config_of(frame), ReplayConfig) != isinstance(config_of(frame), RolloutConfig)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Annotated
+
+import pytest
+from pydantic import Field
+
+from sweeprl import registry
+from sweeprl.config import (
+    Choice,
+    Config,
+    Float,
+    Int,
+    OneMinus,
+    PowerOfTwo,
+    Range,
+    Traced,
+    ranges,
+    traced,
+)
+from sweeprl.errors import ConfigError
+
+
+class Example(Config):
+    rate: Annotated[float, Field(gt=0), Float(1e-5, 1e-2, log=True), Traced()] = 1e-3
+    batch: Annotated[int, PowerOfTwo(4, 10)] = 64
+    temperature: Annotated[float, Traced()] = 1.0
+    name: str = "x"
+
+
+def test_a_field_declares_its_range_beside_its_default():
+    assert ranges(Example) == {"rate": Float(1e-5, 1e-2, log=True), "batch": PowerOfTwo(4, 10)}
+
+
+def test_traced_fields_are_read_back_in_order():
+    assert traced(Example) == ("rate", "temperature")
+
+
+@pytest.mark.parametrize(
+    "inside, outside, one_of_range",
+    [
+        ([0.1, 1, 0.5], [0.0999, 1.1, "0.5", None], Float(0.1, 1.0)),
+        ([1, 5], [0, 6, 2.5, 3.0], Int(1, 5)),
+        ([16, 100, 1024], [15, 1025, 64.0], PowerOfTwo(4, 10)),
+        ([0.99, 0.999, 0.97], [0.9, 1.0, "x"], OneMinus(1e-4, 3.1e-2)),
+        (["a", None], ["b", 0], Choice(("a", None))),
+    ],
+)
+def test_a_range_knows_what_lies_inside(inside, outside, one_of_range):
+    assert [value for value in inside if not one_of_range.contains(value)] == []
+    assert [value for value in outside if one_of_range.contains(value)] == []
+
+
+@pytest.mark.parametrize("kind", [Float, Int, PowerOfTwo, OneMinus])
+@pytest.mark.parametrize("low, high", [(3, 1), (2, 2)])
+def test_low_must_be_below_high(kind, low, high):
+    with pytest.raises(
+        ConfigError, match=f"`low < high` must hold, but got low={low}, high={high}."
+    ):
+        kind(low, high)
+
+
+def test_a_log_scale_starts_above_zero():
+    with pytest.raises(ConfigError, match=r"`low > 0` must hold on a log scale, but got low=0\."):
+        Float(0, 1, log=True)
+
+
+def test_the_base_class_is_no_range_of_its_own():
+    with pytest.raises(NotImplementedError):
+        Range().contains(1)
+
+
+@pytest.mark.parametrize("frame", registry.frames.names())
+def test_what_a_tuner_may_propose_is_valid(frame):
+    """Both ends of every tuning range of every frame lie in the field's valid range."""
+    model = registry.frames.get(frame).Config
+    assert ranges(model)
+    for name, one in ranges(model).items():
+        for value in ends(one):
+            assert one.contains(value)
+            values = {name: value}
+            if name == "batch_size":
+                values["rollout_steps" if "rollout_steps" in model.model_fields else "x"] = 4096
+                values.pop("x", None)
+            assert getattr(model(**values), name) == value
+
+
+def ends(one: Range) -> list:
+    match one:
+        case Choice(options):
+            return list(options)
+        case PowerOfTwo(low, high):
+            return [2**low, 2**high]
+        case OneMinus(low, high):
+            return [1 - low * 1.001, 1 - high * 0.999]
+    return [one.low, one.high]
+
+
+@pytest.mark.parametrize("frame", registry.frames.names())
+def test_traced_settings_are_numbers_that_a_lane_may_have_for_itself(frame):
+    model = registry.frames.get(frame).Config
+    names = traced(model)
+    assert {"discount", "gradient_max"} <= set(names)
+    assert all(isinstance(getattr(model(), name), float | None) for name in names)

@@ -1,0 +1,32 @@
+import pytest
+
+import sweeprl
+
+SMALL = {
+    "DQN": dict(warmup_steps=100, batch_size=16),
+    "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
+    "SAC": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 5),
+}
+ENVS = {"DQN": "CartPole-v1", "PPO": "CartPole-v1", "SAC": "Pendulum-v1"}
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Builds a config that trains in seconds: `small("DQN", seed=1, frame_config={...})`."""
+
+    def build(frame="DQN", frame_config=(), env_config=(), **settings):
+        config = sweeprl.generate_algorithm_config(frame)
+        config["frame_config"].update({**SMALL[frame], **dict(frame_config)})
+        env_settings = {"env_name": ENVS[frame], "render_every_episode": 0, **dict(env_config)}
+        config = sweeprl.generate_env_config("gymnasium", config, **env_settings)
+        defaults = dict(
+            root_dir=str(tmp_path / "trial"),
+            max_env_steps=800,
+            report_every_env_steps=100,
+            evaluation=dict(episodes=1, every_env_steps=400, final_episodes=2),
+            logger=["csv"],
+            gpus=None,
+        )
+        return sweeprl.generate_training_config(config=config, **{**defaults, **settings})
+
+    return build
