@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sweeprl.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from sweeprl.config import (
         TrialConfig,
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     )
     from sweeprl.errors import ConfigError, SweepRLError, TrialFailed
     from sweeprl.launcher import TrialRecord, evaluate, launch
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",

@@ -14,7 +14,7 @@ PACKAGE = Path(sweeprl.__file__).parent
 
 LAYERS = [
     # errors stands above registry, which raises them.
-    {"errors"},
+    {"errors", "version"},
     {"registry"},
     {"config"},
     {"search_spaces", "functional"},

@@ -85,8 +85,8 @@ class FrameConfig(Config):
     def _scheduler_settings_need_a_scheduler(self) -> Self:
         if self.lr_scheduler is None and (self.lr_scheduler_args or self.lr_scheduler_kwargs):
             raise ValueError(
-                "`lr_scheduler_args` and `lr_scheduler_kwargs` need an `lr_scheduler`, but it is null. "
-                "Name one, 'LinearLR' for example."
+                "`lr_scheduler_args` and `lr_scheduler_kwargs` need an `lr_scheduler`, but it is "
+                "null. Name one, 'LinearLR' for example."
             )
         return self
 

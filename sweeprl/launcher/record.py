@@ -12,6 +12,7 @@ from typing import Literal
 
 from sweeprl.config import Config, TrialConfig, build, load_config, save_config
 from sweeprl.errors import ConfigError
+from sweeprl.version import __version__
 
 __all__ = ["TrialFolder", "TrialRecord", "versions"]
 
@@ -51,8 +52,8 @@ class TrialRecord(Config):
 
 def versions() -> dict[str, str]:
     """Versions of the packages that decide a result."""
-    names = ("sweeprl", "torch", "pytorch-lightning", "gymnasium", "numpy")
-    return {name: version(name) for name in names}
+    names = ("torch", "pytorch-lightning", "gymnasium", "numpy")
+    return {"sweeprl": __version__, **{name: version(name) for name in names}}
 
 
 @dataclass(frozen=True)
