@@ -105,6 +105,8 @@ def train(name: str, seed: int) -> dict[str, Any]:
     """Trains one case; judges the last policy, as SB3's is, not the best one."""
     root_dir = tempfile.mkdtemp()
     record = sweeprl.launch(config_of(name, seed, root_dir), view="none")
+    if record.status != "finished":
+        raise SystemExit(f"{name} {seed} was {record.status}: {record.reason}; no row is written")
     config = TrialConfig.of(config_of(name, seed, root_dir))
     extension = registry.envs.get(config.env)()
     module = build_module(config, extension)

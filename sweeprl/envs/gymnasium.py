@@ -51,8 +51,8 @@ class Gymnasium(EnvExtension):
     def make(self, config: GymnasiumConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """Builds the environment and its wrappers."""
         spec = _find(config.env_name)
-        mode = render_mode if render_mode in _render_modes(spec) else None
-        options: dict[str, Any] = {"render_mode": mode} if mode else {}
+        can_render = render_mode is not None and render_mode in _render_modes(spec)
+        options: dict[str, Any] = {"render_mode": render_mode} if can_render else {}
         env: gym.Env[Any, Any] = _built(
             config, partial(gym.make, disable_env_checker=True, **options)
         )

@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 
 class Counter(gym.Env):
-    """Counts its steps: observation (seed of the episode, steps, last action); reward is the action.
+    """Counts its steps: observes (number of the episode, steps, last action), pays the action.
 
     Terminates at `length` if `terminates`, is truncated there otherwise.
     """
@@ -65,3 +65,12 @@ class ScriptedAgent:
     def act(self, states, ahead=0, **act_kwargs):
         self.calls.append((states.copy(), ahead, act_kwargs))
         return (states[:, 1].astype(np.int64) + np.arange(len(states))) % self.num
+
+
+class Blind(Counter):
+    """Has no way to be rendered."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(self):
+        super().__init__()

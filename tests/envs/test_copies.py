@@ -49,7 +49,7 @@ def native(num=4, limit=15):
 
 
 def play(copies, actions):
-    """Everything that happens while `actions` `(T, N)` are taken, episodes restarted at their ends."""
+    """Everything that happens while `actions` `(T, N)` are taken; ended episodes are restarted."""
     state = copies.reset()
     history = [(state,)]
     for action in actions:

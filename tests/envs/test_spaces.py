@@ -107,7 +107,7 @@ def test_action_spaces_are_described(space, spec):
 def test_other_action_spaces_are_refused(space):
     with pytest.raises(
         UnsupportedSpaceError,
-        match=r"action space of Foo-v0 must be Discrete, MultiDiscrete or a Box.*Wrap the env",
+        match=r"(?s)action space of Foo-v0 must be Discrete, MultiDiscrete or a Box.*Wrap the env",
     ):
         ActionAdapter(space, "Foo-v0")
 
@@ -157,4 +157,8 @@ def test_the_shape_is_the_spaces():
 
 def test_the_kind_of_number_is_the_spaces():
     adapted(spaces.Box(-1, 1, (2,), np.float64), np.zeros((3, 2), np.float32))
-    adapted(spaces.Box(-1, 1, (), np.float32), np.zeros((3, 1), np.float32))
+
+
+def test_a_scalar_action_is_one_number():
+    adapt = ActionAdapter(spaces.Box(-3, 3, ()), "it")
+    assert adapt(np.array([[-1], [0.5]], np.float32)).tolist() == [-3, 1.5]
