@@ -24,7 +24,7 @@ from evaluator import bootstrap_interval, evaluate, interquartile_mean
 import sweeprl
 from sweeprl import registry
 from sweeprl.config import TrialConfig
-from sweeprl.launcher import TrialFolder, build_module
+from sweeprl.launcher import TrialFolder, build_learner
 
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
 TABLE = Path(__file__).parent / "results" / "learning.md"
@@ -109,14 +109,14 @@ def train(name: str, seed: int) -> dict[str, Any]:
         raise SystemExit(f"{name} {seed} was {record.status}: {record.reason}; no row is written")
     config = TrialConfig.of(config_of(name, seed, root_dir))
     extension = registry.envs.get(config.env)()
-    module = build_module(config, extension)
+    learner = build_learner(config, extension)
     last = torch.load(TrialFolder(Path(root_dir)).last, weights_only=True)
-    module.learner.load_weights(last["learner"]["weights"])
-    adapt = module.train_data.copies._adapt
+    learner.load_weights(last["learner"]["weights"])
+    adapt = extension.create_copies(config, "evaluation")._adapt
 
     def policy(observation: np.ndarray) -> Any:
         states = np.asarray(observation, np.float32)[None]
-        return adapt(module.learner.act(states, greedy=True))[0]
+        return adapt(learner.act(states, greedy=True))[0]
 
     returns = evaluate(policy, CASES[name]["env"])
     return dict(

@@ -23,7 +23,7 @@ import torch
 import sweeprl
 from sweeprl import registry
 from sweeprl.config import TrialConfig
-from sweeprl.launcher import build_module
+from sweeprl.launcher import build_learner, build_module
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 
@@ -87,7 +87,8 @@ def run_sb3(case: dict[str, Any]) -> float:
 
 def run_engine(case: dict[str, Any]) -> float:
     config = TrialConfig.of(config_of(case, tempfile.mkdtemp()))
-    module = build_module(config, registry.envs.get(config.env)())
+    extension = registry.envs.get(config.env)()
+    module = build_module(config, extension, build_learner(config, extension))
     started = time.perf_counter()
     for result in module.train_data:
         module.learner.store(result.transitions)

@@ -14,6 +14,8 @@ __all__ = ["generate_algorithm_config", "generate_env_config", "generate_trainin
 GENERATED_MAX_ENV_STEPS = 50_000
 """Budget of a generated config, in environment steps: about half a minute of CartPole-v1."""
 
+_ENV_SECTIONS = ("train_env_config", "test_env_config")
+
 
 def generate_algorithm_config(
     frame: str, config: Mapping[str, Any] | None = None
@@ -38,8 +40,7 @@ def generate_algorithm_config(
     before = copy.deepcopy(dict(config or {}))
     chosen = before.get("frame_config", {})
     if "frame" in before and before["frame"] != name:
-        old_defaults = _frame_defaults(before["frame"])
-        chosen = {key: value for key, value in chosen.items() if old_defaults.get(key) != value}
+        chosen = _chosen(chosen, _frame_defaults(before["frame"]))
     section = {**_frame_defaults(name), **chosen}
     return {"gpus": "auto", **before, "frame": name, "frame_config": section}
 
@@ -60,10 +61,14 @@ def generate_env_config(
     Raises:
         UnknownNameError: no environment extension has that name.
     """
-    extension = registry.envs.get(env)
-    generated: dict[str, Any] = extension().generate_env_config(copy.deepcopy(dict(config or {})))
-    generated["env"] = registry.envs.resolve(env)
-    for section in ("train_env_config", "test_env_config"):
+    name = registry.envs.resolve(env)
+    before = copy.deepcopy(dict(config or {}))
+    if "env" in before and registry.envs.resolve(before["env"]) != name:
+        defaults = _env_defaults(before["env"])
+        before |= {key: _chosen(before[key], defaults) for key in _ENV_SECTIONS if key in before}
+    generated: dict[str, Any] = registry.envs.get(name)().generate_env_config(before)
+    generated["env"] = name
+    for section in _ENV_SECTIONS:
         generated[section] = {**generated[section], **settings}
     return generated
 
@@ -103,8 +108,20 @@ def _frame_defaults(frame: str) -> dict[str, Any]:
     return defaults
 
 
+def _env_defaults(env: str) -> dict[str, Any]:
+    model = registry.envs.get(env).Config
+    defaults: dict[str, Any] = model().model_dump(mode="json")
+    return defaults
+
+
+def _chosen(section: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody set on purpose: it differs from the default."""
+    items = section.items()
+    return {key: value for key, value in items if key not in defaults or defaults[key] != value}
+
+
 def _training_defaults() -> dict[str, Any]:
-    sections = ("frame", "frame_config", "env", "train_env_config", "test_env_config")
+    sections = ("frame", "frame_config", "env", *_ENV_SECTIONS)
     fields = TrialConfig.model_fields.items()
     defaults = {key: field.get_default() for key, field in fields if key not in sections}
     defaults["evaluation"] = defaults["evaluation"].model_dump(mode="json")

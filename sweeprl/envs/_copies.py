@@ -170,6 +170,7 @@ class SingleCopy(Copies):
     def load_state_dict(self, state: dict[str, Any]) -> Observations | None:
         """Resets with the episode's seed and repeats its actions."""
         super().load_state_dict(state)
+        _number_films(self._env, self._episodes[0])
         observation = _guarded("reset", self._restart, self._valid)
         for action in _unpack(state["actions"][0]):
             observation = self.step(action[None]).state
@@ -178,6 +179,12 @@ class SingleCopy(Copies):
     def close(self) -> None:
         """Closes the environment, which finishes its last video."""
         self._env.close()
+
+
+def _number_films(env: gym.Env[Any, Any], episode: int) -> None:
+    """Lets a RecordVideo wrapper, if there is one, count the next episode as `episode`."""
+    if env.has_wrapper_attr("episode_id"):
+        env.set_wrapper_attr("episode_id", episode - 1)
 
 
 def _unpack(actions: list[Any]) -> NDArray[Any]:
@@ -230,6 +237,7 @@ class VectorCopies(Copies):
         super().load_state_dict(state)
         if not isinstance(self._env, SyncVectorEnv):
             return None
+        _number_films(self._env.envs[0], self._episodes[0])
         self._restart(np.ones(self.num, bool))
         observations = []
         for copy, env in enumerate(self._env.envs):

@@ -73,6 +73,7 @@ class RLDataset(IterableDataset[DatasetResult]):
         self.max_env_steps, self.max_episodes = max_env_steps, max_episodes
         self.env_steps = self.num_episodes = 0
         self._state: NDArray[np.float32] | None = None
+        self._over: NDArray[np.bool_] | None = None  # whose episode ended in the last step
         self._lengths = np.zeros(copies.num, int)
         self._returns = np.zeros(copies.num)
 
@@ -106,6 +107,8 @@ class RLDataset(IterableDataset[DatasetResult]):
         return DatasetResult(chunk.transitions(), episodes)
 
     def _advance(self, chunk: _Chunk) -> list[Episode]:
+        if self._over is not None:
+            self._state, self._over = self.copies.restart(self._over), None
         assert self._state is not None
         actions = self.agent.act(self._state, ahead=len(chunk), **self.act_kwargs)
         step = self._within_budget(self.copies.step(actions))
@@ -134,7 +137,7 @@ class RLDataset(IterableDataset[DatasetResult]):
                 ended.append(Episode(self.env_steps, length, total))
             self._lengths[copy], self._returns[copy] = 0, 0.0
         self.num_episodes += len(ended)
-        self._state = self.copies.restart(over)
+        self._over = over
         return ended
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,6 +148,7 @@ class RLDataset(IterableDataset[DatasetResult]):
             "returns": self._returns.tolist(),
             "copies": self.copies.state_dict(),
             "state": None if self._state is None else self._state.tolist(),
+            "over": None if self._over is None else self._over.tolist(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> bool:
@@ -161,6 +165,7 @@ class RLDataset(IterableDataset[DatasetResult]):
         if self._state is not None and np.array_equal(self._state, saved):
             self._lengths = np.asarray(state["lengths"])
             self._returns = np.asarray(state["returns"])
+            self._over = None if state["over"] is None else np.asarray(state["over"])
             return True
         self._state = self.copies.reset()
         return False
@@ -220,7 +225,7 @@ class EvaluationDataset(RLDataset):
     def __iter__(self) -> Iterator[DatasetResult]:
         self._left = self._length
         self.copies.rewind()
-        self._state = None
+        self._state = self._over = None
         return self
 
     def __next__(self) -> DatasetResult:

@@ -70,8 +70,11 @@ class Gymnasium(EnvExtension):
 
 
 def _find(env_name: str) -> gym.envs.registration.EnvSpec:
+    module, _, name = env_name.rpartition(":")
     try:
-        return gym.spec(env_name)
+        if module:
+            importlib.import_module(module)
+        return gym.spec(name)
     except (gym.error.Error, ImportError) as error:
         hint = "" if "Did you mean" in str(error) else did_you_mean(env_name, gym.registry)
         raise UnknownNameError(

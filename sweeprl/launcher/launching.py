@@ -39,7 +39,7 @@ from sweeprl.launcher.score import FINAL_SHARE, step_weighted_return
 from sweeprl.launcher.views import ViewName, make_view
 from sweeprl.networks import Resolver, caller_globals, importable
 
-__all__ = ["build_module", "evaluate", "launch"]
+__all__ = ["build_learner", "build_module", "evaluate", "launch"]
 
 
 def launch(
@@ -101,11 +101,12 @@ def _fit(
     views: list[Callback],
 ) -> TrialRecord:
     folder = TrialFolder(Path(config.root_dir))
-    module = build_module(config, extension, resolver)
+    learner = build_learner(config, extension, resolver)
     earlier = folder.load_record() if resume else None
     if not resume:
         folder.claim(overwrite)
         folder.save_config(config)
+    module = build_module(config, extension, learner)
     record = TrialRecord(
         status="running",
         score_kind=config.score,
@@ -118,10 +119,10 @@ def _fit(
     return _Run(config, folder, module, record, [*views, *pl_callbacks]).go(resume)
 
 
-def build_module(
+def build_learner(
     config: TrialConfig, extension: EnvExtension, resolver: Resolver | None = None
-) -> TrialModule:
-    """Builds frame, learner and datasets of a trial; checks whatever needs the environment.
+) -> Learner:
+    """Builds frame and learner of a trial; checks whatever needs the environment.
 
     Raises:
         ConfigError: frame, model and environment do not fit, or the GPU is not there.
@@ -132,13 +133,17 @@ def build_module(
     test_spec = extension.spec(config.test_env_config)
     if (spec.observation_size, spec.action) != (test_spec.observation_size, test_spec.action):
         raise ConfigError(
-            f"train_env_config and test_env_config must have the same spaces, but got {spec} and "
-            f"{test_spec}."
+            "train_env_config and test_env_config must have the same spaces, but got "
+            f"{spec} and {test_spec}."
         )
     frame.check_act_kwargs(config.train_env_config.act_kwargs)
     frame.check_act_kwargs(config.test_env_config.act_kwargs)
     torch.manual_seed(config.seed)
-    learner = Learner([frame], [config.seed], config.num_envs, device)
+    return Learner([frame], [config.seed], config.num_envs, device)
+
+
+def build_module(config: TrialConfig, extension: EnvExtension, learner: Learner) -> TrialModule:
+    """Builds the datasets of a trial, in which `learner` acts, and the module around them."""
     train_data = extension.create_dataset(learner, config, "train")
     judges = [extension.create_dataset(learner, config, stage) for stage in ("evaluation", "test")]
     evaluation_data, test_data = judges
@@ -319,9 +324,9 @@ def evaluate(
     before = set(folder.videos.glob("*.mp4"))
     with importable(folders), _quiet(), _threads(config.num_threads):
         extension: EnvExtension = registry.envs.get(config.env)()
-        module = build_module(config, extension, Resolver(caller_globals()))
-        module.learner.load_weights(torch.load(folder.best, weights_only=True)["weights"])
-        data = extension.create_dataset(module.learner, config, "test")
+        learner = build_learner(config, extension, Resolver(caller_globals()))
+        learner.load_weights(torch.load(folder.best, weights_only=True)["weights"])
+        data = extension.create_dataset(learner, config, "test")
         returns = [result.episodes[0].total for result in data]
         data.copies.close()
     return returns, sorted(set(folder.videos.glob("*.mp4")) - before)

@@ -257,3 +257,22 @@ def test_an_evaluation_is_greedy_unless_told_otherwise():
     data = evaluation(1, {"greedy": False})
     list(data)
     assert all(kwargs == {"greedy": False} for _, _, kwargs in data.agent.calls)
+
+
+def test_no_episode_begins_that_nobody_plays():
+    """A reset costs time, and a film of it shows nothing."""
+    data = dataset(length=3, max_episodes=2)
+    list(data)
+    assert data.copies.state_dict()["episodes"] == [1]
+    data = evaluation(3)
+    for _ in range(2):
+        list(data)
+        assert data.copies.state_dict()["episodes"] == [2]
+
+
+def test_interrupted_between_two_episodes():
+    original = dataset(2, collect_steps=3, length=3, max_env_steps=24)
+    next(original)
+    resumed = dataset(2, collect_steps=3, length=3, max_env_steps=24)
+    assert resumed.load_state_dict(original.state_dict())
+    assert experience(resumed) == experience(original)

@@ -107,7 +107,8 @@ def test_what_is_set_is_kept_when_it_is_generated():
 
 
 def test_another_environment_brings_its_own_defaults():
-    config = generate_env_config("gymnasium", {"train_env_config": {"act_kwargs": {"epsilon": 1}}})
+    config = {"train_env_config": {"act_kwargs": {"epsilon": 1}}}
+    config = generate_env_config("gymnasium", config, render_every_episode=100)
     config = generate_env_config(NAME, config)
     assert config["train_env_config"] == {"act_kwargs": {"epsilon": 1}, "length": 4}
     assert config["test_env_config"] == {"act_kwargs": {}, "length": 4}

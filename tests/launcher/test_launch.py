@@ -77,6 +77,20 @@ def test_a_trial_leaves_config_record_curves_checkpoints_and_videos(small, tmp_p
     assert int(rows[-1]["step"]) == 500
 
 
+def test_films_are_numbered_on_and_made_anew_when_overwritten(small, tmp_path):
+    config = small(env_config=dict(render_every_episode=10), max_env_steps=300)
+    videos = tmp_path / "trial" / "videos"
+    sweeprl.launch(config, view="none")
+    first = (videos / "train-episode-0.mp4").stat().st_mtime_ns
+    sweeprl.launch({**config, "max_env_steps": 600}, resume=True, view="none")
+    numbers = sorted(int(path.stem.split("-")[-1]) for path in videos.glob("train-*.mp4"))
+    assert numbers == list(range(0, numbers[-1] + 1, 10))
+    assert len(numbers) > 2
+    assert (videos / "train-episode-0.mp4").stat().st_mtime_ns == first
+    sweeprl.launch(config, overwrite=True, view="none")
+    assert (videos / "train-episode-0.mp4").stat().st_mtime_ns > first
+
+
 def test_checkpoints_load_with_weights_only_and_best_holds_no_memory(small, tmp_path):
     sweeprl.launch(small(), view="none")
     folder = tmp_path / "trial" / "checkpoints"
