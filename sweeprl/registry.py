@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -18,7 +20,20 @@ from typing import Any
 
 from sweeprl.errors import UnknownNameError, did_you_mean
 
-__all__ = ["Registry", "envs", "frames"]
+__all__ = ["Registry", "envs", "frames", "importable"]
+
+
+@contextmanager
+def importable(folders: Sequence[str | Path]) -> Iterator[None]:
+    """Makes the modules in `folders` importable while the context lasts."""
+    added = [str(Path(folder).resolve()) for folder in folders]
+    sys.path[:0] = added
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        for folder in added:
+            sys.path.remove(folder)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def generate(
 ) -> None:
     """Writes a complete config."""
     from sweeprl import config as configs
-    from sweeprl.networks import importable
+    from sweeprl.registry import importable
 
     settings = {"env_name": env_name} if env_name else {}
     with importable([Path.cwd()]):
@@ -183,9 +183,8 @@ def _changes(settings: list[str], seed: int | None, root_dir: Path | None) -> di
 
 def _load(path: Path, changes: dict[str, Any]) -> TrialConfig:
     from sweeprl.config import load_config, merge
-    from sweeprl.networks import importable
 
-    with importable([path.resolve().parent, Path.cwd()]):
+    with registry.importable([path.resolve().parent, Path.cwd()]):
         return merge(load_config(path), changes)
 
 
@@ -195,7 +194,6 @@ _EXTENDABLE = ("max_env_steps", "max_episodes")
 def _load_interrupted(root_dir: Path, changes: dict[str, Any]) -> tuple[TrialConfig, Path | None]:
     from sweeprl.config import merge
     from sweeprl.launcher import TrialFolder
-    from sweeprl.networks import importable
 
     fixed = [key for key in changes if key not in _EXTENDABLE]
     if fixed:
@@ -204,9 +202,7 @@ def _load_interrupted(root_dir: Path, changes: dict[str, Any]) -> tuple[TrialCon
             f"but got {', '.join(fixed)}."
         )
     folder = TrialFolder(root_dir)
-    record = folder.load_record()
-    with importable([record.config_folder or Path.cwd(), Path.cwd()]):
-        loaded = folder.load_config()
+    loaded, record = folder.load_config(), folder.load_record()
     if not folder.last.exists():
         raise ConfigError(
             f"'{folder.last}' must exist to go on, but does not: the trial ended before its first "

@@ -11,6 +11,7 @@ import yaml
 
 from sweeprl.config.trial import TrialConfig
 from sweeprl.errors import ConfigError
+from sweeprl.registry import importable
 
 __all__ = ["format_config", "load_config", "parse_value", "save_config"]
 
@@ -33,7 +34,8 @@ def load_config(path: str | Path) -> TrialConfig:
         raise ConfigError(f"'{path}' must be a readable JSON or YAML file, but: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"'{path}' must hold a mapping of settings, but holds {data!r}.")
-    return TrialConfig.of(data)
+    with importable([path.parent, Path.cwd()]):
+        return TrialConfig.of(data)
 
 
 def save_config(config: TrialConfig | dict[str, Any], path: str | Path) -> None:

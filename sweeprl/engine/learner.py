@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,21 +11,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweeprl.config import Discrete, ReplayConfig, RolloutConfig, Transitions
+from sweeprl.engine.cohort import (
+    groups_of_roles,
+    scheduler_of,
+    seeded_networks,
+    stack_hyperparameters,
+)
 from sweeprl.engine.lanes import Lanes, Stack
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
 from sweeprl.engine.replay import FieldLayout, ReplayBuffer, as_action
+from sweeprl.engine.snapshot import Snapshot, check_losses, check_transitions
 from sweeprl.engine.streams import LaneStreams
-from sweeprl.errors import ConfigError, Diverged
+from sweeprl.errors import ConfigError
 from sweeprl.frames._base import Frame, Loss, RolloutFrame
 
 __all__ = ["Learner"]
 
 _BLOCK_NUMBERS = 2_000_000
 """Most numbers drawn from the replay buffer at once; many updates share one gather."""
-
-SNAPSHOT_UPDATES = 1000
-"""Updates between two snapshots of what is trained, to which a diverged learner goes back."""
 
 _STATES = ("state", "next_state")
 
@@ -58,13 +61,10 @@ class Learner:
         self.env_steps = 0
         self.updates = 0
         self._owed = 0.0
-        self._good: tuple[int, list[Tensor], list[dict[str, Any]]] | None = None
         self._streams = LaneStreams(seeds, self.device)
-        hyperparameters = _stack_hyperparameters(frames, self.device)
-        networks = [
-            _seeded_networks(frame, seed) for frame, seed in zip(frames, seeds, strict=True)
-        ]
-        online, self._followers = _groups(self.frame)
+        hyperparameters = stack_hyperparameters(frames, self.device)
+        networks = [seeded_networks(frame, seed) for frame, seed in zip(frames, seeds, strict=True)]
+        online, self._followers = groups_of_roles(self.frame)
         self._lanes = Lanes(
             networks, [*online, *self._followers.values()], hyperparameters, self.device
         )
@@ -72,6 +72,7 @@ class Learner:
             self._optimizer(index, loss, hyperparameters)
             for index, loss in enumerate(self.frame.losses)
         ]
+        self._snapshot = Snapshot(self._lanes.stacks, self._optimizers)
         self._make_memory(hyperparameters)
 
     def _optimizer(
@@ -84,7 +85,7 @@ class Learner:
             config.optimizer_kwargs,
             [hyperparameters[name] for name in loss.trains.values()],
             hyperparameters["gradient_max"],
-            _scheduler(self.frame, index),
+            scheduler_of(self.frame, index),
         )
 
     def _make_memory(self, hyperparameters: Mapping[str, Tensor]) -> None:
@@ -174,7 +175,7 @@ class Learner:
         Raises:
             Diverged: a reward or an observation is not finite; nothing is stored.
         """
-        _check_finite(transitions)
+        check_transitions(transitions)
         fields = {key: self._by_lane(np.asarray(value)) for key, value in transitions.items()}
         if self._reward is not None:
             over = torch.maximum(fields["terminated"], fields["truncated"])
@@ -226,14 +227,10 @@ class Learner:
 
         Raises:
             Diverged: a loss or a parameter is not finite; the learner is back in a state in which
-                all were, at most `SNAPSHOT_UPDATES` updates ago.
+                all were, a snapshot ago.
         """
-        try:
-            self._keep_good_state()
+        with self._snapshot.guard(self.updates):
             logs = self._round()
-        except Diverged:
-            self._restore()
-            raise
         if logs:
             for optimizer in self._optimizers:
                 optimizer.step_schedule()
@@ -247,7 +244,7 @@ class Learner:
             for name, value in losses.items():
                 sums[name] = sums[name] + value if name in sums else value
         logs = {name: self._lanes.leave(total) / count for name, total in sums.items()}
-        self._check_losses(logs)
+        check_losses(logs)
         return logs
 
     def _rounds(self) -> Iterator[dict[str, Tensor]]:
@@ -346,44 +343,6 @@ class Learner:
         for index, target in zip(self._followers, targets, strict=True):
             yield self._lanes.stacks[index], target
 
-    # ---- divergence
-
-    def _keep_good_state(self) -> None:
-        """Takes a snapshot now and then, of parameters that are all finite."""
-        if self._good is not None and self.updates - self._good[0] < SNAPSHOT_UPDATES:
-            return
-        self._check_parameters()
-        flats = [stack.flat.clone() for stack in self._lanes.stacks]
-        states = [copy.deepcopy(optimizer.state_dict()) for optimizer in self._optimizers]
-        self._good = (self.updates, flats, states)
-
-    @torch.no_grad()
-    def _restore(self) -> None:
-        if self._good is None:
-            return
-        _, flats, states = self._good
-        for stack, flat in zip(self._lanes.stacks, flats, strict=True):
-            stack.flat.copy_(flat)
-        for optimizer, state in zip(self._optimizers, states, strict=True):
-            optimizer.load_state_dict(state)
-
-    def _check_losses(self, logs: Mapping[str, Tensor]) -> None:
-        for name, values in logs.items():
-            if not bool(torch.isfinite(values).all()):
-                raise Diverged(
-                    f"{name} must be finite, but is {values.tolist()} after {self.env_steps} "
-                    "environment steps. Lower the learning rate or set gradient_max."
-                )
-
-    def _check_parameters(self) -> None:
-        for stack in self._lanes.stacks:
-            if not bool(torch.isfinite(stack.flat).all()):
-                raise Diverged(
-                    f"The parameters of {', '.join(stack.roles)} must be finite, but are not after "
-                    f"{self.env_steps} environment steps. Lower the learning rate or set "
-                    "gradient_max."
-                )
-
     # ---- state
 
     def weights(self) -> dict[str, Any]:
@@ -454,80 +413,3 @@ def _take(values: Tensor, order: Tensor) -> Tensor:
         return values[0].index_select(0, order[0]).unsqueeze(0)
     index = order.view(*order.shape, *[1] * (values.dim() - 2)).expand_as(values)
     return values.gather(1, index)
-
-
-def _stack_hyperparameters(frames: Sequence[Frame], device: torch.device) -> dict[str, Tensor]:
-    values = [frame.hyperparameters() for frame in frames]
-    _check_same_structure(frames, values[0])
-    return {name: torch.tensor([v[name] for v in values], device=device) for name in values[0]}
-
-
-def _check_same_structure(frames: Sequence[Frame], traced: Mapping[str, float]) -> None:
-    structures = [frame.config.model_dump(exclude=set(traced)) for frame in frames]
-    for structure in structures[1:]:
-        for name, value in structure.items():
-            if value != structures[0][name]:
-                raise ConfigError(
-                    f"Lanes must share '{name}', which is structural, but got "
-                    f"{structures[0][name]!r} and {value!r}."
-                )
-    for name in traced:
-        is_open = {getattr(frame.config, name) is None for frame in frames}
-        if len(is_open) > 1:
-            raise ConfigError(f"Lanes must all set '{name}' or all leave it null.")
-
-
-def _seeded_networks(frame: Frame, seed: int) -> dict[str, torch.nn.Module]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return frame.networks()
-
-
-def _groups(frame: Frame) -> tuple[list[list[str]], dict[int, list[str]]]:
-    """Roles trained together by each loss, and for a loss's index the roles that follow them."""
-    online = [list(loss.trains) for loss in frame.losses]
-    follower = {role.follows: role.name for role in frame.roles if role.follows}
-    targets = {
-        index: [follower[role] for role in roles]
-        for index, roles in enumerate(online)
-        if all(role in follower for role in roles)
-    }
-    return online, targets
-
-
-def _scheduler(frame: Frame, index: int) -> Any:
-    config = frame.config
-    if config.lr_scheduler is None:
-        return None
-    scheduler_class = frame.resolver.lr_scheduler(config.lr_scheduler)
-    args, kwargs = config.lr_scheduler_args or [], config.lr_scheduler_kwargs or {}
-    own_args = args[index] if args and all(isinstance(arg, list) for arg in args) else args
-    own_kwargs = kwargs[index] if isinstance(kwargs, list) else kwargs
-
-    def build(optimizer: torch.optim.Optimizer) -> Any:
-        try:
-            return scheduler_class(optimizer, *own_args, **own_kwargs)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(
-                f"lr_scheduler '{config.lr_scheduler}' must take lr_scheduler_args {own_args} "
-                "and lr_scheduler_kwargs "
-                f"{own_kwargs}, but: {error}."
-            ) from error
-
-    return build
-
-
-def _check_finite(transitions: Transitions) -> None:
-    for key, what in (
-        ("reward", "rewards"),
-        ("state", "observations"),
-        ("next_state", "observations"),
-    ):
-        values = transitions[key]  # type: ignore[literal-required]
-        if not np.isfinite(values).all():
-            bad = values[~np.isfinite(values)][0]
-            raise Diverged(f"The environment's {what} must be finite, but one is {bad}.")
-    if not np.isfinite(transitions["action"]).all():
-        raise Diverged(
-            "The policy's actions must be finite, but one is not. Lower the learning rate."
-        )

@@ -1,7 +1,8 @@
 """Training one trial with PyTorch Lightning."""
 
 from sweeprl.launcher.devices import choose_device
-from sweeprl.launcher.launching import build_learner, build_module, evaluate, launch
+from sweeprl.launcher.evaluation import evaluate
+from sweeprl.launcher.launching import build_learner, build_module, launch
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.record import TrialFolder, TrialRecord
 from sweeprl.launcher.score import step_weighted_return

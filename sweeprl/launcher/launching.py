@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import csv
-import errno
-import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-import gymnasium as gym
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -24,7 +20,7 @@ from sweeprl import registry
 from sweeprl.config import TrialConfig
 from sweeprl.engine import Learner
 from sweeprl.envs import EnvExtension, EvaluationDataset
-from sweeprl.errors import ConfigError, StorageFailed, TrialFailed
+from sweeprl.errors import ConfigError, TrialFailed
 from sweeprl.frames import Frame
 from sweeprl.launcher.callbacks import (
     LastCheckpoint,
@@ -36,10 +32,12 @@ from sweeprl.launcher.devices import choose_device
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
 from sweeprl.launcher.score import FINAL_SHARE, step_weighted_return
+from sweeprl.launcher.surroundings import quiet, storage_guarded, threads
 from sweeprl.launcher.views import ViewName, make_view
-from sweeprl.networks import Resolver, caller_globals, importable
+from sweeprl.networks import Resolver, caller_globals
+from sweeprl.registry import importable
 
-__all__ = ["build_learner", "build_module", "evaluate", "launch"]
+__all__ = ["build_learner", "build_module", "launch"]
 
 
 def launch(
@@ -70,11 +68,10 @@ def launch(
         ConfigError: a setting is wrong; nothing was trained.
         TrialFailed: the trial ended without a score; its record says why.
     """
-    config = TrialConfig.of(config)
     resolver = Resolver(caller_globals())
     folder = str(Path(config_folder).resolve()) if config_folder else ""
-    folders = [folder, str(Path.cwd())] if folder else [str(Path.cwd())]
-    with importable(folders), _quiet(), _threads(config.num_threads):
+    with importable([folder, Path.cwd()] if folder else [Path.cwd()]):
+        config = TrialConfig.of(config)
         extension: EnvExtension = registry.envs.get(config.env)()
         fit = partial(
             _fit,
@@ -85,7 +82,8 @@ def launch(
             config_folder=folder,
             views=make_view(view, stream or sys.stderr),
         )
-        record: TrialRecord = extension.launch(config, list(pl_callbacks or []), fit)
+        with quiet(), threads(config.num_threads):
+            record: TrialRecord = extension.launch(config, list(pl_callbacks or []), fit)
     return record
 
 
@@ -171,7 +169,7 @@ class _Run:
     def go(self, resume: bool) -> TrialRecord:
         checkpoint = str(self._folder.last) if resume else None
         try:
-            with _storage_guarded():
+            with storage_guarded():
                 if resume:
                     _keep_curves(self._trainer.loggers, self._folder)
                 self._trainer.fit(self._module, ckpt_path=checkpoint, weights_only=True)
@@ -296,104 +294,5 @@ def _keep_curves(loggers: Sequence[Logger], folder: TrialFolder) -> None:
             logger.log_metrics(values, step=int(row["step"]))
 
 
-def evaluate(
-    root_dir: str | Path, episodes: int | None = None, video: bool = False
-) -> tuple[list[float], list[Path]]:
-    """Plays the best checkpoint of a trial, greedily, on the test environment.
-
-    Args:
-        root_dir: of the trial.
-        episodes: how many; as many as in the final test by default.
-        video: whether to film the first one.
-
-    Returns:
-        The return of each episode, and the videos made.
-
-    Raises:
-        ConfigError: no trial, or no checkpoint, lies there.
-    """
-    folder = TrialFolder(Path(root_dir))
-    config, record = folder.load_config(), folder.load_record()
-    if not folder.best.exists():
-        raise ConfigError(
-            f"'{folder.best}' must exist, but no evaluation has been made yet. "
-            f"Go on with: sweeprl run --resume {folder.root}"
-        )
-    config = _for_evaluation(config, folder, episodes, video)
-    folders = [f for f in (record.config_folder, folder.root, Path.cwd()) if f]
-    before = set(folder.videos.glob("*.mp4"))
-    with importable(folders), _quiet(), _threads(config.num_threads):
-        extension: EnvExtension = registry.envs.get(config.env)()
-        learner = build_learner(config, extension, Resolver(caller_globals()))
-        learner.load_weights(torch.load(folder.best, weights_only=True)["weights"])
-        data = extension.create_dataset(learner, config, "test")
-        returns = [result.episodes[0].total for result in data]
-        data.copies.close()
-    return returns, sorted(set(folder.videos.glob("*.mp4")) - before)
-
-
-def _for_evaluation(
-    config: TrialConfig, folder: TrialFolder, episodes: int | None, video: bool
-) -> TrialConfig:
-    plain = config.model_dump()
-    plain["root_dir"] = str(folder.root)
-    plain["num_envs"], plain["vectorization"] = 1, "sync"
-    plain["evaluation"]["final_episodes"] = episodes or config.evaluation.final_episodes
-    if "render_every_episode" in plain["test_env_config"]:
-        plain["test_env_config"]["render_every_episode"] = 1 if video else 0
-    return TrialConfig.of(plain)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _storage_guarded() -> Iterator[None]:
-    """Turns a full disk into a reason for the trial's end."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
-            raise
-        raise StorageFailed(
-            f"Results could not be written: {error}. Free some space, then go on with --resume."
-        ) from error
-
-
 def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps from users what Lightning and Gymnasium tell about matters that sweeprl decides."""
-    names = ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric")
-    levels = {name: logging.getLogger(name).level for name in names}
-    gym_level = gym.logger.min_level
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    gym.logger.min_level = gym.logger.ERROR
-    with warnings.catch_warnings():
-        for module in (
-            "pytorch_lightning",
-            "lightning_fabric",
-            "gymnasium",
-            "moviepy",
-            "pygame",
-            "pkg_resources",
-        ):
-            warnings.filterwarnings("ignore", module=module)
-        warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
-        try:
-            yield
-        finally:
-            gym.logger.min_level = gym_level
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)

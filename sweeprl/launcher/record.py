@@ -12,6 +12,7 @@ from typing import Literal
 
 from sweeprl.config import Config, TrialConfig, build, load_config, save_config
 from sweeprl.errors import ConfigError
+from sweeprl.registry import importable
 from sweeprl.version import __version__
 
 __all__ = ["TrialFolder", "TrialRecord", "versions"]
@@ -129,7 +130,9 @@ class TrialFolder:
                 f"'{self.root}' must be a trial's root_dir, but holds no config.json. "
                 "Run one with: sweeprl run --config config.json"
             )
-        return load_config(self.config)
+        folder = self.load_record().config_folder if self.record.exists() else ""
+        with importable([folder] if folder else []):
+            return load_config(self.config)
 
     def save_config(self, config: TrialConfig) -> None:
         """Writes the effective config."""

@@ -9,7 +9,7 @@ from sweeprl.networks.mlp import (
     SquashedGaussianActor,
     ValueCritic,
 )
-from sweeprl.networks.resolve import Resolver, caller_globals, importable
+from sweeprl.networks.resolve import Resolver, caller_globals
 
 __all__ = [
     "MLP",
@@ -21,5 +21,4 @@ __all__ = [
     "SquashedGaussianActor",
     "ValueCritic",
     "caller_globals",
-    "importable",
 ]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -18,7 +15,7 @@ from torch import nn
 from sweeprl.config import ActionSpec, Continuous, Discrete, EnvSpec
 from sweeprl.errors import ConfigError, UnknownNameError, did_you_mean
 
-__all__ = ["Resolver", "caller_globals", "importable"]
+__all__ = ["Resolver", "caller_globals"]
 
 
 def caller_globals() -> list[Mapping[str, Any]]:
@@ -32,19 +29,6 @@ def caller_globals() -> list[Mapping[str, Any]]:
             scopes.append(frame.f_globals)
         frame = frame.f_back
     return scopes
-
-
-@contextmanager
-def importable(folders: Sequence[str | Path]) -> Iterator[None]:
-    """Makes the modules in `folders` importable while the context lasts."""
-    added = [str(Path(folder).resolve()) for folder in folders]
-    sys.path[:0] = added
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        for folder in added:
-            sys.path.remove(folder)
 
 
 @dataclass(frozen=True)

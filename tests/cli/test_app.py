@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_what_the_command_line_itself_refuses(cli, arguments):
     result = cli(*arguments)
     assert result.code == 2
     assert result.out == ""
-    assert "Usage: sweeprl" in result.err
+    assert result.err.startswith("Usage: ")
     assert "Traceback" not in result.err
 
 
@@ -204,7 +205,7 @@ def test_run_does_not_replace_results(refused, cli, config_file, trained, tmp_pa
         (["--set", "learning_rate=fast"], "but got 'fast'"),
         (["--set", "evaluation.episods=1"], "Did you mean 'episodes'?"),
         (["--set", "update_steps=5"], "xactly one of update_rate and update_steps must be set"),
-        (["--set", "train_env_config.env_name=CartPole"], "train_env_config and test_env_config|"),
+        (["--set", "train_env_config.env_name=CartPole"], "No Gymnasium environment 'CartPole'"),
         (["--set", "optimizer=Adm"], "No optimizer named 'Adm'. Did you mean 'Adam'?"),
         (["--set", "criterion=MSLoss"], "No criterion named 'MSLoss'. Did you mean 'MSELoss'?"),
         (["--set", "frame_config.models.*=qnet.QNet"], "No model named 'qnet.QNet'"),
@@ -219,7 +220,7 @@ def test_run_refuses_wrong_settings_before_anything_is_written(
 ):
     before = sorted(tmp_path.rglob("*"))
     said = refused("run", "--config", config_file, *arguments)
-    assert any(part in said for part in message.split("|"))
+    assert message in said
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -317,7 +318,9 @@ def test_a_resumed_trial_keeps_its_settings(refused, trained, arguments, message
 
 
 def test_resume_needs_a_trial(refused, tmp_path):
-    assert f"'{tmp_path / 'record.json'}'" in refused("run", "--resume", tmp_path)
+    assert "must be a trial's root_dir, but holds no config.json" in refused(
+        "run", "--resume", tmp_path
+    )
 
 
 def test_resume_needs_a_checkpoint(refused, trained, tmp_path):
@@ -352,6 +355,21 @@ def test_evaluate_films(cli, trained, tmp_path):
     (video,) = judged["videos"]
     assert video.endswith(".mp4")
     assert (folder / "videos").samefile(video.rpartition("/")[0])
+
+
+def test_evaluate_films_again_where_the_final_test_was_filmed(cli, trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "trial")
+    for _ in range(2):
+        (judged,) = cli("evaluate", folder, "--episodes", 1, "--video", "--json").events
+        assert len(judged["videos"]) == 1
+
+
+def test_evaluate_finds_the_modules_that_the_trial_found(cli, far_config):
+    arguments = ["--quiet", "--set", "max_env_steps=100", *OWN_SETTINGS[2:]]
+    assert cli("run", "--config", far_config, *arguments).code == 0
+    for name in [name for name in sys.modules if name.startswith("module_of_")]:
+        del sys.modules[name]  # as in a new process
+    assert cli("evaluate", "trial", "--episodes", 1).code == 0
 
 
 def test_evaluate_needs_a_trial(refused, tmp_path):

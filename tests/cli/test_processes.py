@@ -17,7 +17,7 @@ SCRIPT = Path(sys.executable).with_name("sweeprl")
 
 def run(folder, *arguments, program=(sys.executable, "-m", "sweeprl")):
     return subprocess.run(
-        [*program, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=120
+        [*program, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=300
     )
 
 
@@ -45,16 +45,16 @@ def test_the_installed_script_lists(tmp_path):
     assert "DQN" in done.stdout
 
 
+@pytest.mark.usefixtures("config_file")
 def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path):
-    run(tmp_path, "generate", "--algo", "DQN")
     done = run(tmp_path, "run", "--config", "config.json", "--set", "lerning_rate=1")
     assert done.returncode == 2
     assert done.stderr == "Error: Unknown key 'lerning_rate'. Did you mean 'learning_rate'?\n"
     assert done.stdout == ""
 
 
-def test_ctrl_c_ends_cleanly_and_resume_goes_on(tmp_path):
-    run(tmp_path, "generate", "--algo", "DQN")
+@pytest.mark.usefixtures("config_file")
+def test_ctrl_c_ends_cleanly_and_resume_goes_on(cli, tmp_path):
     endless = ["--set", "max_env_steps=10000000", "--set", "max_episodes=1000000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "sweeprl", "run", "--config", "config.json", "--json"]
@@ -70,7 +70,7 @@ def test_ctrl_c_ends_cleanly_and_resume_goes_on(tmp_path):
             if json.loads(line)["env_steps"] >= 300:
                 break
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 128 + signal.SIGINT
@@ -80,8 +80,8 @@ def test_ctrl_c_ends_cleanly_and_resume_goes_on(tmp_path):
     assert (tmp_path / "trial" / "checkpoints" / "last.ckpt").exists()
 
     goal = last["env_steps"] + 150
-    done = run(tmp_path, "run", "--resume", "trial", "--json", "--set", f"max_env_steps={goal}")
-    assert (done.returncode, done.stderr) == (0, "")
-    record = json.loads(done.stdout.splitlines()[-1])
+    result = cli("run", "--resume", "trial", "--json", "--set", f"max_env_steps={goal}")
+    assert (result.code, result.err) == (0, "")
+    record = result.events[-1]
     assert (record["status"], record["env_steps"]) == ("finished", goal)
     assert record["episodes"] >= last["episodes"]

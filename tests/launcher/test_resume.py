@@ -104,7 +104,7 @@ def test_killed_trial_goes_on_from_its_last_checkpoint(small, tmp_path):
     last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
     command = [sys.executable, "-m", "sweeprl", "run", "--config", str(tmp_path / "config.json")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()

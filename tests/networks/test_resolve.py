@@ -9,7 +9,8 @@ from torch import nn
 
 from sweeprl.config import Continuous, Discrete, EnvSpec, MultiDiscrete
 from sweeprl.errors import ConfigError, UnknownNameError
-from sweeprl.networks import QCritic, QNet, Resolver, caller_globals, importable
+from sweeprl.networks import QCritic, QNet, Resolver, caller_globals
+from sweeprl.registry import importable
 
 SPEC = EnvSpec(4, Discrete(3))
 DEFAULT = ("Net", QNet)

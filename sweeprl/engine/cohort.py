@@ -1,0 +1,86 @@
+"""What agents that are trained together share, and what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sweeprl.errors import ConfigError
+from sweeprl.frames._base import Frame
+
+__all__ = ["groups_of_roles", "scheduler_of", "seeded_networks", "stack_hyperparameters"]
+
+
+def stack_hyperparameters(frames: Sequence[Frame], device: torch.device) -> dict[str, Tensor]:
+    """Returns the traced settings of all lanes by name, each `(L,)`.
+
+    Raises:
+        ConfigError: the lanes differ in structure.
+    """
+    values = [frame.hyperparameters() for frame in frames]
+    _check_same_structure(frames, values[0])
+    return {name: torch.tensor([v[name] for v in values], device=device) for name in values[0]}
+
+
+def _check_same_structure(frames: Sequence[Frame], traced: Mapping[str, float]) -> None:
+    structures = [frame.config.model_dump(exclude=set(traced)) for frame in frames]
+    for structure in structures[1:]:
+        for name, value in structure.items():
+            if value != structures[0][name]:
+                raise ConfigError(
+                    f"Lanes must share '{name}', which is structural, but got "
+                    f"{structures[0][name]!r} and {value!r}."
+                )
+    for name in traced:
+        is_open = {getattr(frame.config, name) is None for frame in frames}
+        if len(is_open) > 1:
+            raise ConfigError(f"Lanes must all set '{name}' or all leave it null.")
+
+
+def seeded_networks(frame: Frame, seed: int) -> dict[str, nn.Module]:
+    """Builds a lane's networks as `seed` alone decides, and leaves torch's generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return frame.networks()
+
+
+def groups_of_roles(frame: Frame) -> tuple[list[list[str]], dict[int, list[str]]]:
+    """Roles trained together by each loss, and for a loss's index the roles that follow them."""
+    online = [list(loss.trains) for loss in frame.losses]
+    follower = {role.follows: role.name for role in frame.roles if role.follows}
+    targets = {
+        index: [follower[role] for role in roles]
+        for index, roles in enumerate(online)
+        if all(role in follower for role in roles)
+    }
+    return online, targets
+
+
+def scheduler_of(frame: Frame, index: int) -> Callable[[torch.optim.Optimizer], Any] | None:
+    """Returns what builds the scheduler of the optimizer number `index`, or None for no scheduler.
+
+    Raises:
+        ConfigError: there is no such scheduler; the function raises it for settings that are wrong.
+    """
+    config = frame.config
+    if config.lr_scheduler is None:
+        return None
+    scheduler_class = frame.resolver.lr_scheduler(config.lr_scheduler)
+    args, kwargs = config.lr_scheduler_args or [], config.lr_scheduler_kwargs or {}
+    own_args = args[index] if args and all(isinstance(arg, list) for arg in args) else args
+    own_kwargs = kwargs[index] if isinstance(kwargs, list) else kwargs
+
+    def build(optimizer: torch.optim.Optimizer) -> Any:
+        try:
+            return scheduler_class(optimizer, *own_args, **own_kwargs)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"lr_scheduler '{config.lr_scheduler}' must take lr_scheduler_args {own_args} "
+                "and lr_scheduler_kwargs "
+                f"{own_kwargs}, but: {error}."
+            ) from error
+
+    return build

@@ -1,0 +1,73 @@
+"""Playing what a trial has learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from sweeprl import registry
+from sweeprl.config import TrialConfig
+from sweeprl.envs import EnvExtension
+from sweeprl.errors import ConfigError
+from sweeprl.launcher.launching import build_learner
+from sweeprl.launcher.record import TrialFolder
+from sweeprl.launcher.surroundings import quiet, threads
+from sweeprl.networks import Resolver, caller_globals
+from sweeprl.registry import importable
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    root_dir: str | Path, episodes: int | None = None, video: bool = False
+) -> tuple[list[float], list[Path]]:
+    """Plays the best checkpoint of a trial, greedily, on the test environment.
+
+    Args:
+        root_dir: of the trial.
+        episodes: how many; as many as in the final test by default.
+        video: whether to film the first one.
+
+    Returns:
+        The return of each episode, and the videos made.
+
+    Raises:
+        ConfigError: no trial, or no checkpoint, lies there.
+    """
+    folder = TrialFolder(Path(root_dir))
+    config, record = folder.load_config(), folder.load_record()
+    if not folder.best.exists():
+        raise ConfigError(
+            f"'{folder.best}' must exist, but no evaluation has been made yet. "
+            f"Go on with: sweeprl run --resume {folder.root}"
+        )
+    config = _for_evaluation(config, folder, episodes, video)
+    folders = [f for f in (record.config_folder, folder.root, Path.cwd()) if f]
+    before = _films(folder)
+    with importable(folders), quiet(), threads(config.num_threads):
+        extension: EnvExtension = registry.envs.get(config.env)()
+        learner = build_learner(config, extension, Resolver(caller_globals()))
+        learner.load_weights(torch.load(folder.best, weights_only=True)["weights"])
+        data = extension.create_dataset(learner, config, "test")
+        returns = [result.episodes[0].total for result in data]
+        data.copies.close()
+    made = [path for path, time in _films(folder).items() if before.get(path) != time]
+    return returns, sorted(made)
+
+
+def _films(folder: TrialFolder) -> dict[Path, int]:
+    """When each video was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.videos.glob("*.mp4")}
+
+
+def _for_evaluation(
+    config: TrialConfig, folder: TrialFolder, episodes: int | None, video: bool
+) -> TrialConfig:
+    plain = config.model_dump()
+    plain["root_dir"] = str(folder.root)
+    plain["num_envs"], plain["vectorization"] = 1, "sync"
+    plain["evaluation"]["final_episodes"] = episodes or config.evaluation.final_episodes
+    if "render_every_episode" in plain["test_env_config"]:
+        plain["test_env_config"]["render_every_episode"] = 1 if video else 0
+    return TrialConfig.of(plain)
