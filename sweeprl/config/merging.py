@@ -18,7 +18,7 @@ def merge(config: TrialConfig, params: Mapping[str, Any]) -> TrialConfig:
     Args:
         config: left as it is.
         params: values by dotted path (`frame_config.model_kwargs.*.hidden`, where `*` is every
-            element); a bare name is a key of the config itself, or else of `frame_config`.
+            element); the first key is one of the config itself, or else of `frame_config`.
 
     Raises:
         ConfigError: a path leads nowhere, or a value breaks a rule.
@@ -30,12 +30,13 @@ def merge(config: TrialConfig, params: Mapping[str, Any]) -> TrialConfig:
 
 
 def _keys(path: str, config: dict[str, Any]) -> list[str]:
-    if "." in path or path in config:
-        return path.split(".")
-    section = config["frame_config"]
-    if path not in section:
-        raise ConfigError(f"Unknown key '{path}'.{did_you_mean(path, [*section, *config])}")
-    return ["frame_config", path]
+    keys, section = path.split("."), config["frame_config"]
+    if keys[0] in config:
+        return keys
+    if keys[0] not in section:
+        known = [*section, *config]
+        raise ConfigError(f"{path}: Unknown key '{keys[0]}'.{did_you_mean(keys[0], known)}")
+    return ["frame_config", *keys]
 
 
 def _set(target: Any, keys: list[str], value: Any, path: str) -> None:

@@ -62,6 +62,7 @@ class Learner:
         self.updates = 0
         self._owed = 0.0
         self._streams = LaneStreams(seeds, self.device)
+        self._judged_streams = LaneStreams([seed + 2**32 for seed in seeds], self.device)
         hyperparameters = stack_hyperparameters(frames, self.device)
         networks = [seeded_networks(frame, seed) for frame, seed in zip(frames, seeds, strict=True)]
         online, self._followers = groups_of_roles(self.frame)
@@ -103,8 +104,7 @@ class Learner:
         self._replay: ReplayBuffer | None = None
         if isinstance(config, ReplayConfig):
             width = sum(self._layout.widths.values())
-            device = torch.device(config.replay_device)
-            self._replay = ReplayBuffer(self.num_lanes, config.replay_size, width, device)
+            self._replay = _replay_buffer(self.num_lanes, config, width)
         self._observation: ObservationNormalizer | None = None
         if config.normalize_observation:
             self._observation = ObservationNormalizer(
@@ -129,13 +129,20 @@ class Learner:
         return config.collect_steps or (None if is_alone else 64)
 
     @torch.no_grad()
-    def act(self, states: NDArray[np.float32], ahead: int = 0, **act_kwargs: Any) -> NDArray[Any]:
+    def act(
+        self,
+        states: NDArray[np.float32],
+        ahead: int = 0,
+        is_judged: bool = False,
+        **act_kwargs: Any,
+    ) -> NDArray[Any]:
         """Chooses an action for each environment.
 
         Args:
             states: observations, `(N, D)`, lane after lane; N may differ from training when acting
                 greedily.
             ahead: steps that each environment has made since the last `store`.
+            is_judged: whether this is an evaluation; it has random streams of its own.
             **act_kwargs: keyword arguments of the frame's `act`.
 
         Returns:
@@ -146,7 +153,7 @@ class Learner:
         state = torch.from_numpy(states).view(self.num_lanes, -1, states.shape[-1]).to(self.device)
         if self._observation is not None:
             state = self._observation(state)
-        noise = self._noise(state.shape[1], act_kwargs)
+        noise = self._noise(state.shape[1], is_judged, act_kwargs)
         step = torch.full(
             (self.num_lanes,), float(self.env_steps + ahead * self.num_envs), device=self.device
         )
@@ -161,11 +168,12 @@ class Learner:
         shape = (len(states),) if isinstance(frame.spec.action, Discrete) else (len(states), -1)
         return action.reshape(shape).cpu().numpy()
 
-    def _noise(self, num_envs: int, act_kwargs: Mapping[str, Any]) -> Tensor:
+    def _noise(self, num_envs: int, is_judged: bool, act_kwargs: Mapping[str, Any]) -> Tensor:
         size = self.frame.action_noise
-        if act_kwargs.get("greedy"):
+        if act_kwargs == {"greedy": True}:
             return torch.zeros(self.num_lanes, num_envs, size, device=self.device)
-        return self._streams.normal(num_envs, size)
+        streams = self._judged_streams if is_judged else self._streams
+        return streams.normal(num_envs, size)
 
     # ---- storing
 
@@ -383,6 +391,7 @@ class Learner:
             "weights": self.weights(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "streams": self._streams.state_dict(),
+            "judged_streams": self._judged_streams.state_dict(),
             "global_rng": torch.get_rng_state(),
             "counts": (self.env_steps, self.updates, self._owed),
             "replay": self._replay.state_dict() if self._replay else None,
@@ -395,12 +404,26 @@ class Learner:
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self._streams.load_state_dict(state["streams"])
+        self._judged_streams.load_state_dict(state["judged_streams"])
         torch.set_rng_state(state["global_rng"])
         self.env_steps, self.updates, self._owed = state["counts"]
         if self._replay is not None:
             self._replay.load_state_dict(state["replay"])
         if self._reward is not None:
             self._reward.load_state_dict(state["reward"])
+
+
+def _replay_buffer(num_lanes: int, config: ReplayConfig, width: int) -> ReplayBuffer:
+    size = config.replay_size
+    try:
+        return ReplayBuffer(num_lanes, size, width, torch.device(config.replay_device))
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"frame_config.replay_size={size} transitions of {width} numbers must fit on "
+            f"replay_device='{config.replay_device}', but: {reason}. "
+            'Lower replay_size, or set replay_device to "cpu".'
+        ) from error
 
 
 def _rule(loss: Loss) -> Any:

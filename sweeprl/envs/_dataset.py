@@ -23,8 +23,21 @@ class Agent(Protocol):
     def collect_steps(self) -> int | None:
         """Steps of each environment in one chunk; None is one whole episode."""
 
-    def act(self, states: NDArray[np.float32], ahead: int = 0, **act_kwargs: Any) -> NDArray[Any]:
-        """Chooses an action for each observation `(N, D)`, `ahead` steps into the chunk."""
+    def act(
+        self,
+        states: NDArray[np.float32],
+        ahead: int = 0,
+        is_judged: bool = False,
+        **act_kwargs: Any,
+    ) -> NDArray[Any]:
+        """Chooses an action for each observation `(N, D)`.
+
+        Args:
+            states: the observations.
+            ahead: steps into the chunk.
+            is_judged: whether this is an evaluation, which must leave the training as it would be.
+            **act_kwargs: of the environment's config.
+        """
 
 
 class Episode(NamedTuple):
@@ -59,6 +72,9 @@ class RLDataset(IterableDataset[DatasetResult]):
         max_env_steps: budget in environment steps; None sets no limit. It is kept to the step.
         max_episodes: budget in finished episodes; None sets no limit.
     """
+
+    is_judged = False
+    """Whether this is an evaluation."""
 
     def __init__(
         self,
@@ -110,7 +126,9 @@ class RLDataset(IterableDataset[DatasetResult]):
         if self._over is not None:
             self._state, self._over = self.copies.restart(self._over), None
         assert self._state is not None
-        actions = self.agent.act(self._state, ahead=len(chunk), **self.act_kwargs)
+        actions = self.agent.act(
+            self._state, ahead=len(chunk), is_judged=self.is_judged, **self.act_kwargs
+        )
         step = self._within_budget(self.copies.step(actions))
         chunk.append(self._state, actions, step)
         self.env_steps += int(step.valid.sum())
@@ -208,6 +226,8 @@ class EvaluationDataset(RLDataset):
         num_episodes: how many.
     """
 
+    is_judged = True
+
     def __init__(
         self,
         copies: Copies,
@@ -221,6 +241,10 @@ class EvaluationDataset(RLDataset):
 
     def __len__(self) -> int:
         return self._length
+
+    def cut_short(self) -> None:
+        """Leaves out the episodes that are left in this pass."""
+        self._left = 0
 
     def __iter__(self) -> Iterator[DatasetResult]:
         self._left = self._length

@@ -48,7 +48,7 @@ def early_stopping(config: TrialConfig) -> list[Callback]:
         return []
     return [
         EarlyStopping(
-            "train/return",
+            "train/return_of_learner",
             mode="max",
             patience=config.early_stopping_patience,
             check_on_train_epoch_end=True,
@@ -90,6 +90,8 @@ class LastCheckpoint(Callback):
         assert isinstance(pl_module, TrialModule)
         is_over = pl_module.stop_requested or pl_module.train_data.is_exhausted
         if is_over or time.monotonic() - self._written_at > self._every_seconds:
+            for logger in trainer.loggers:
+                logger.save()  # a trial that goes on keeps the rows before its checkpoint
             write_checkpoint(trainer, self._path)
             self._written_at = time.monotonic()
 
@@ -113,7 +115,15 @@ class StopOnSignal(Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes over the signals; only a process's main thread may."""
+        """Takes over the signals for the training."""
+        self._take_over(pl_module)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes over the signals for the final test."""
+        self._take_over(pl_module)
+
+    def _take_over(self, pl_module: pl.LightningModule) -> None:
+        """Only a process's main thread may."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -131,6 +141,10 @@ class StopOnSignal(Callback):
         return handle
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gives the signals back."""
+        self._give_back()
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gives the signals back."""
         self._give_back()
 

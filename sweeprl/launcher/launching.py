@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -137,7 +137,22 @@ def build_learner(
     frame.check_act_kwargs(config.train_env_config.act_kwargs)
     frame.check_act_kwargs(config.test_env_config.act_kwargs)
     torch.manual_seed(config.seed)
-    return Learner([frame], [config.seed], config.num_envs, device)
+    learner = Learner([frame], [config.seed], config.num_envs, device)
+    for section in ("train_env_config", "test_env_config"):
+        _try_acting(learner, getattr(config, section).act_kwargs, section)
+    return learner
+
+
+def _try_acting(learner: Learner, act_kwargs: Mapping[str, Any], section: str) -> None:
+    state = np.zeros((1, learner.frame.spec.observation_size), np.float32)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            learner.act(state, is_judged=True, **act_kwargs)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"{section}.act_kwargs must be values that the frame can act with, but with "
+            f"{dict(act_kwargs)}: {error}."
+        ) from error
 
 
 def build_module(config: TrialConfig, extension: EnvExtension, learner: Learner) -> TrialModule:
@@ -173,7 +188,6 @@ class _Run:
                 if resume:
                     _keep_curves(self._trainer.loggers, self._folder)
                 self._trainer.fit(self._module, ckpt_path=checkpoint, weights_only=True)
-                self._warn_where_not_exact()
                 seconds = self._seconds()
                 if self._signals.received is None:
                     self._test()
@@ -193,14 +207,6 @@ class _Run:
 
     def _seconds(self) -> float:
         return self._record.seconds + time.monotonic() - self._started_at
-
-    def _warn_where_not_exact(self) -> None:
-        if not self._module.went_on_exactly:
-            warnings.warn(
-                "This environment could not be put back to where it was interrupted: new "
-                "episodes began instead.",
-                stacklevel=2,
-            )
 
     def _outcome(self) -> tuple[str, str]:
         if self._signals.received is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -96,6 +97,15 @@ class TrialModule(pl.LightningModule):
 
     # ---- training
 
+    def on_train_start(self) -> None:
+        """Says where a resumed trial does not go on exactly."""
+        if not self.went_on_exactly:
+            warnings.warn(
+                "This environment could not be put back to where it was interrupted: new episodes "
+                "begin instead.",
+                stacklevel=1,
+            )
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Ends the epoch when its episodes are played or the budget is spent."""
         is_over = self.train_data.is_exhausted or self.stop_requested
@@ -113,9 +123,14 @@ class TrialModule(pl.LightningModule):
         self.learner.store(result.transitions)
         logs: dict[str, torch.Tensor] = self.optimizers().step(self.learner.update)  # type: ignore[union-attr]
         self._remember(result, logs)
-        if self._is_epoch_full():  # what EarlyStopping looks at when the epoch ends
-            mean = sum(self._epoch_returns) / len(self._epoch_returns)
-            self.log("train/return", mean, on_step=True, on_epoch=False, logger=False, batch_size=1)
+        if self._is_epoch_full():
+            self._show_to_callbacks("train/return")
+            if self.learner.updates:  # a warm-up cannot try the patience of EarlyStopping
+                self._show_to_callbacks("train/return_of_learner")
+
+    def _show_to_callbacks(self, name: str) -> None:
+        mean = sum(self._epoch_returns) / len(self._epoch_returns)
+        self.log(name, mean, on_step=True, on_epoch=False, logger=False, batch_size=1)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Writes the curves and lets Lightning evaluate where that is due."""
@@ -187,8 +202,10 @@ class TrialModule(pl.LightningModule):
         self._judgements = []
 
     def test_step(self, batch: DatasetResult, batch_idx: int) -> None:
-        """Takes note of one test episode."""
+        """Takes note of one test episode; the rest are left out where the trial is to stop."""
         self._judge(batch, "test/return")
+        if self.stop_requested:
+            self._test_data.cut_short()
 
     @property
     def judgements(self) -> list[float]:

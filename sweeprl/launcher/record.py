@@ -111,7 +111,17 @@ class TrialFolder:
                     f"on with: sweeprl run --resume {self.root}, or replace them with --overwrite."
                 )
             self._clear()
-        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"root_dir must be a folder that can be written, but: {error}. Choose another one."
+            ) from None
+        if not os.access(self.root, os.W_OK):
+            raise ConfigError(
+                f"root_dir must be a folder that can be written, but '{self.root}' cannot. "
+                "Choose another one."
+            )
 
     def _clear(self) -> None:
         for path in (self.config, self.record, self.metrics, self.root / "hparams.yaml"):

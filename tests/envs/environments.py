@@ -62,7 +62,7 @@ class ScriptedAgent:
         self.collect_steps, self.num = collect_steps, num
         self.calls: list[tuple[np.ndarray, int, dict]] = []
 
-    def act(self, states, ahead=0, **act_kwargs):
+    def act(self, states, ahead=0, is_judged=False, **act_kwargs):
         self.calls.append((states.copy(), ahead, act_kwargs))
         return (states[:, 1].astype(np.int64) + np.arange(len(states))) % self.num
 

@@ -37,7 +37,7 @@ class Agent:
     def __init__(self, spec):
         self.spec = spec
 
-    def act(self, states, ahead=0, **act_kwargs):
+    def act(self, states, ahead=0, is_judged=False, **act_kwargs):
         if isinstance(self.spec.action, Continuous):
             return np.full((len(states), self.spec.action.size), 0.5, np.float32)
         return np.arange(len(states)) % self.spec.action.num

@@ -219,6 +219,41 @@ def test_unknown_act_kwargs_are_refused(small):
         sweeprl.launch(config, view="none")
 
 
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(frame_config=dict(replay_device="foo")), "must fit on replay_device='foo'"),
+        (dict(frame_config=dict(replay_size=10**13)), "replay_size=10000000000000 transitions"),
+        (dict(env_config=dict(act_kwargs=dict(epsilon="abc"))), "act_kwargs must be values"),
+        (dict(root_dir="/proc/nowhere/trial"), "root_dir must be a folder that can be written"),
+    ],
+)
+def test_what_only_the_machine_can_tell_is_refused_too(settings, message, small):
+    with pytest.raises(ConfigError, match=message):
+        sweeprl.launch(small(**settings), view="none")
+
+
+def test_act_kwargs_of_the_evaluation_leave_the_training_as_it_is(small, tmp_path):
+    for name, epsilon in (("a", 0.9), ("b", 0.0)):
+        config = small(root_dir=str(tmp_path / name), max_env_steps=500)
+        config["test_env_config"]["act_kwargs"] = {"epsilon": epsilon}
+        config["evaluation"] = dict(episodes=3, every_env_steps=200, final_episodes=3)
+        sweeprl.launch(config, view="none")
+    columns = [
+        [row["train/return"] for row in csv.DictReader(metrics(tmp_path / n).decode().splitlines())]
+        for n in ("a", "b")
+    ]
+    assert [v for v in columns[0] if v] == [v for v in columns[1] if v]
+    returns = [record_of(tmp_path / name)["test_returns"] for name in ("a", "b")]
+    assert returns[0] != returns[1]
+
+
+def test_a_warm_up_does_not_try_the_patience(small):
+    config = small(episode_per_epoch=2, early_stopping_patience=1, max_env_steps=600)
+    config["frame_config"]["warmup_steps"] = 400
+    assert sweeprl.launch(config, view="none").env_steps > 400
+
+
 def test_another_trials_folder_is_kept_unless_overwritten(small, tmp_path):
     config = small(max_env_steps=200)
     sweeprl.launch(config, view="none")

@@ -120,9 +120,33 @@ def test_killed_trial_goes_on_from_its_last_checkpoint(small, tmp_path):
 def test_environments_that_cannot_be_put_back_begin_new_episodes_and_say_so(small):
     config = small("PPO", num_envs=2, vectorization="native", max_env_steps=600)
     sweeprl.launch(config, [StopAt(300)], view="none")
-    with pytest.warns(UserWarning, match="new episodes began instead"):
+    with pytest.warns(UserWarning, match="new episodes begin instead"):
         record = sweeprl.launch(config, resume=True, view="none")
     assert (record.status, record.env_steps) == ("finished", 600)
+
+
+class StopInTest:
+    """Sends this process a signal in the final test's second episode."""
+
+    def __new__(cls):
+        from pytorch_lightning.callbacks import Callback
+
+        class _StopInTest(Callback):
+            def on_test_batch_start(self, trainer, pl_module, batch, batch_idx, *_):
+                if batch_idx == 1:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        return _StopInTest()
+
+
+def test_a_signal_in_the_final_test_stops_the_trial_and_the_test_is_made_anew(small):
+    config = small(max_env_steps=300, evaluation=dict(episodes=1, final_episodes=50))
+    stopped = sweeprl.launch(config, [StopInTest()], view="none")
+    assert (stopped.status, stopped.reason) == ("stopped", f"signal {int(signal.SIGTERM)}")
+    assert stopped.test_return is None
+    record = sweeprl.launch(config, resume=True, view="none")
+    assert record.status == "finished"
+    assert len(record.test_returns) == 50
 
 
 def test_budget_can_be_raised_when_going_on(small):
