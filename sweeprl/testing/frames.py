@@ -1,8 +1,10 @@
 """The contract of frames: checks that every algorithm passes, sweeprl's own and yours.
 
-@pytest.mark.parametrize("check", FRAME_CHECKS)
-def test_contract(check):
-check(MyFrame, EnvSpec(4, Discrete(2)))
+A test of your own frame runs them all:
+
+    @pytest.mark.parametrize("check", FRAME_CHECKS)
+    def test_contract(check):
+        check(MyFrame, EnvSpec(4, Discrete(2)))
 """
 
 from __future__ import annotations
