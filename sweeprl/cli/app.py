@@ -188,7 +188,7 @@ def _load(path: Path, changes: dict[str, Any]) -> TrialConfig:
         return merge(load_config(path), changes)
 
 
-_EXTENDABLE = ("max_env_steps", "max_episodes")
+_EXTENDABLE = ("max_env_steps", "max_episodes", "gpus")
 
 
 def _load_interrupted(root_dir: Path, changes: dict[str, Any]) -> tuple[TrialConfig, Path | None]:
@@ -198,7 +198,7 @@ def _load_interrupted(root_dir: Path, changes: dict[str, Any]) -> tuple[TrialCon
     fixed = [key for key in changes if key not in _EXTENDABLE]
     if fixed:
         raise ConfigError(
-            f"A resumed trial keeps its settings; only {' and '.join(_EXTENDABLE)} may change, "
+            f"A resumed trial keeps its settings; only {', '.join(_EXTENDABLE)} may change, "
             f"but got {', '.join(fixed)}."
         )
     folder = TrialFolder(root_dir)

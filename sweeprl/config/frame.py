@@ -142,6 +142,15 @@ class RolloutConfig(FrameConfig):
     rollout_steps: Annotated[int, Field(gt=0), PowerOfTwo(5, 12)] = 1024
     """Steps of each environment between two rounds of updates."""
 
+    @model_validator(mode="after")
+    def _rollout_lies_where_it_is_learned(self) -> Self:
+        if self.replay_device != "cpu":
+            raise ValueError(
+                "`replay_device` must be 'cpu' for an on-policy frame, whose rollout lies where it "
+                f"is learned from, but got '{self.replay_device}'."
+            )
+        return self
+
     def check(self, num_envs: int) -> None:
         """Refuses a batch larger than the rollout, and a rollout larger than `replay_size`."""
         rollout = self.rollout_steps * num_envs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,9 @@ def save_config(config: TrialConfig | dict[str, Any], path: str | Path) -> None:
     """Writes a config with sorted keys; the suffix says whether as JSON or YAML."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(format_config(config, as_yaml=_is_yaml(path)), encoding="utf-8")
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(format_config(config, as_yaml=_is_yaml(path)), encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def format_config(config: TrialConfig | dict[str, Any], as_yaml: bool = False) -> str:

@@ -43,6 +43,8 @@ def _set(target: Any, keys: list[str], value: Any, path: str) -> None:
     key, rest = keys[0], keys[1:]
     for place in _places(target, key, path, may_be_new=not rest and _is_free(path)):
         if rest:
+            if target[place] is None and key.endswith("_kwargs"):
+                target[place] = {}
             _set(target[place], rest, value, path)
         else:
             target[place] = value

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sweeprl.errors import ConfigError
 from sweeprl.frames._base import Frame
@@ -68,8 +69,20 @@ def scheduler_of(frame: Frame, index: int) -> Callable[[torch.optim.Optimizer], 
     config = frame.config
     if config.lr_scheduler is None:
         return None
-    scheduler_class = frame.resolver.lr_scheduler(config.lr_scheduler)
+    scheduler_class: Any = frame.resolver.lr_scheduler(config.lr_scheduler)
+    if isinstance(scheduler_class, type) and issubclass(scheduler_class, ReduceLROnPlateau):
+        raise ConfigError(
+            "lr_scheduler must not need a metric, but ReduceLROnPlateau does. "
+            "Use LinearLR, StepLR or CosineAnnealingLR."
+        )
     args, kwargs = config.lr_scheduler_args or [], config.lr_scheduler_kwargs or {}
+    for name, given in (("lr_scheduler_args", args), ("lr_scheduler_kwargs", kwargs)):
+        is_own = isinstance(given, list) and given and isinstance(given[0], (list, dict))
+        if is_own and len(given) != len(frame.losses):
+            raise ConfigError(
+                f"{name} must be one setting for all optimizers or a list of {len(frame.losses)}, "
+                f"one for each, but has {len(given)} elements."
+            )
     own_args = args[index] if args and all(isinstance(arg, list) for arg in args) else args
     own_kwargs = kwargs[index] if isinstance(kwargs, list) else kwargs
 

@@ -104,6 +104,11 @@ class Lanes:
             **{role: self._accepting(role, module) for role, module in self._modules.items()}
         )
 
+    def set_training(self, is_training: bool) -> None:
+        """Turns Dropout and the like on or off."""
+        for module in self._modules.values():
+            module.train(is_training)
+
     def enter(self, tensor: Tensor) -> Tensor:
         """Takes the lane dimension off where there is one lane."""
         return tensor[0] if self.num == 1 else tensor

@@ -61,6 +61,7 @@ class Learner:
         self.env_steps = 0
         self.updates = 0
         self._owed = 0.0
+        self._is_judged = False
         self._streams = LaneStreams(seeds, self.device)
         self._judged_streams = LaneStreams([seed + 2**32 for seed in seeds], self.device)
         hyperparameters = stack_hyperparameters(frames, self.device)
@@ -150,6 +151,9 @@ class Learner:
             reals.
         """
         frame, lanes = self.frame, self._lanes
+        if is_judged != self._is_judged:
+            self._is_judged = is_judged
+            lanes.set_training(not is_judged)
         state = torch.from_numpy(states).view(self.num_lanes, -1, states.shape[-1]).to(self.device)
         if self._observation is not None:
             state = self._observation(state)

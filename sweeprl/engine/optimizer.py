@@ -124,7 +124,13 @@ class _Rates:
         with warnings.catch_warnings():
             # The holder never steps: what it would warn of is the order of steps.
             warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-            self._scheduler.step()
+            try:
+                self._scheduler.step()
+            except ValueError as error:
+                name = type(self._scheduler).__name__
+                raise ConfigError(
+                    f"lr_scheduler {name} must last for all rounds of updates, but: {error}"
+                ) from error
         self.tensor = self._read()
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,8 +7,10 @@ again.
 
 from __future__ import annotations
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -20,9 +22,20 @@ from sweeprl.config import EnvSpec
 from sweeprl.envs._spaces import ActionAdapter, describe
 from sweeprl.errors import ConfigError, EnvironmentRaised, SweepRLError
 
-__all__ = ["Copies", "NativeCopies", "SeedOf", "SingleCopy", "Step", "VectorCopies", "episode_seed"]
+__all__ = [
+    "Copies",
+    "Mark",
+    "NativeCopies",
+    "SeedOf",
+    "SingleCopy",
+    "Step",
+    "VectorCopies",
+    "episode_seed",
+]
 
 Observations = NDArray[np.float32]
+Mark = tuple[list[int], list[tuple[list[NDArray[Any]], int]]]
+"""A place in N episodes: their numbers, and for each what was done and how much of it counts."""
 SeedOf = Callable[[int, int], int]
 """The reset seed, from the number of the copy and of its episode."""
 
@@ -106,9 +119,18 @@ class Copies(ABC):
     def close(self) -> None:
         """Frees what the environments hold."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Returns each copy's episode number and what was done in that episode so far."""
-        return {"episodes": list(self._episodes), "actions": [_pack(a) for a in self._actions]}
+    def mark(self) -> Mark:
+        """Remembers, at no cost, where the copies are."""
+        return list(self._episodes), [(actions, len(actions)) for actions in self._actions]
+
+    def state_dict(self, mark: Mark | None = None) -> dict[str, Any]:
+        """Returns each copy's episode number and what was done in that episode so far.
+
+        Args:
+            mark: an earlier place to tell of; now by default.
+        """
+        episodes, actions = mark or self.mark()
+        return {"episodes": episodes, "actions": [_pack(done[:count]) for done, count in actions]}
 
     def load_state_dict(self, state: dict[str, Any]) -> Observations | None:
         """Plays the running episodes again up to where `state` was taken.
@@ -210,6 +232,8 @@ class VectorCopies(Copies):
         in_processes: bool = False,
     ) -> None:
         vector_class = AsyncVectorEnv if in_processes else SyncVectorEnv
+        if in_processes:
+            make = [partial(_without_interrupts, each) for each in make]
         self._env: Any = vector_class(make, autoreset_mode=AutoresetMode.DISABLED)
         space = self._env.single_action_space
         self._adapt = ActionAdapter(space, name)
@@ -251,6 +275,12 @@ class VectorCopies(Copies):
     def close(self) -> None:
         """Closes the environments, and ends their processes."""
         self._env.close()
+
+
+def _without_interrupts(make: Callable[[], gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
+    """Builds an environment in a process that leaves Ctrl-C, which all get, to its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return make()
 
 
 class NativeCopies(Copies):

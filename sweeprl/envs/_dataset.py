@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from sweeprl.config import Transitions
-from sweeprl.envs._copies import Copies, Step
+from sweeprl.envs._copies import Copies, Mark, Step
 
 __all__ = ["Agent", "DatasetResult", "Episode", "EvaluationDataset", "RLDataset"]
 
@@ -92,6 +92,7 @@ class RLDataset(IterableDataset[DatasetResult]):
         self._over: NDArray[np.bool_] | None = None  # whose episode ended in the last step
         self._lengths = np.zeros(copies.num, int)
         self._returns = np.zeros(copies.num)
+        self._begin: _Place | None = None
 
     @property
     def is_exhausted(self) -> bool:
@@ -113,6 +114,7 @@ class RLDataset(IterableDataset[DatasetResult]):
         """Plays `num_steps` steps of each environment, or one whole episode."""
         if self._state is None:
             self._state = self.copies.reset()
+        self._begin = self._place()
         chunk = _Chunk()
         episodes: list[Episode] = []
         while not self.is_exhausted and len(chunk) != num_steps:
@@ -120,7 +122,18 @@ class RLDataset(IterableDataset[DatasetResult]):
             episodes += ended
             if ended and num_steps is None:
                 break
+        self._begin = None
         return DatasetResult(chunk.transitions(), episodes)
+
+    def _place(self) -> _Place:
+        return _Place(
+            (self.env_steps, self.num_episodes),
+            self._lengths.copy(),
+            self._returns.copy(),
+            self.copies.mark(),
+            self._state,
+            self._over,
+        )
 
     def _advance(self, chunk: _Chunk) -> list[Episode]:
         if self._over is not None:
@@ -159,14 +172,18 @@ class RLDataset(IterableDataset[DatasetResult]):
         return ended
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns counts, running episodes and the environments' state as far as it can be told."""
+        """Returns counts, running episodes and the environments' state as far as it can be told.
+
+        Where a chunk was broken off by an error, all are those of its beginning.
+        """
+        place = self._begin or self._place()
         return {
-            "counts": (self.env_steps, self.num_episodes),
-            "lengths": self._lengths.tolist(),
-            "returns": self._returns.tolist(),
-            "copies": self.copies.state_dict(),
-            "state": None if self._state is None else self._state.tolist(),
-            "over": None if self._over is None else self._over.tolist(),
+            "counts": place.counts,
+            "lengths": place.lengths.tolist(),
+            "returns": place.returns.tolist(),
+            "copies": self.copies.state_dict(place.mark),
+            "state": None if place.state is None else place.state.tolist(),
+            "over": None if place.over is None else place.over.tolist(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> bool:
@@ -187,6 +204,17 @@ class RLDataset(IterableDataset[DatasetResult]):
             return True
         self._state = self.copies.reset()
         return False
+
+
+class _Place(NamedTuple):
+    """Where a dataset stands between two chunks."""
+
+    counts: tuple[int, int]
+    lengths: NDArray[np.int_]
+    returns: NDArray[np.float64]
+    mark: Mark
+    state: NDArray[np.float32] | None
+    over: NDArray[np.bool_] | None
 
 
 class _Chunk:

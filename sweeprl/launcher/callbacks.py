@@ -82,18 +82,27 @@ class LastCheckpoint(Callback):
     def __init__(self, path: Path, every_seconds: float) -> None:
         self._path, self._every_seconds = path, every_seconds
         self._written_at = time.monotonic()
+        self._env_steps = -1
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Writes if it is time, or if nothing follows."""
         assert isinstance(pl_module, TrialModule)
-        is_over = pl_module.stop_requested or pl_module.train_data.is_exhausted
-        if is_over or time.monotonic() - self._written_at > self._every_seconds:
+        if pl_module.is_over or time.monotonic() - self._written_at > self._every_seconds:
             for logger in trainer.loggers:
                 logger.save()  # a trial that goes on keeps the rows before its checkpoint
-            write_checkpoint(trainer, self._path)
-            self._written_at = time.monotonic()
+            self._write(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes what ended in another way: by patience or a user's callback."""
+        assert isinstance(pl_module, TrialModule)
+        if self._env_steps != pl_module.train_data.env_steps:
+            self._write(trainer, pl_module)
+
+    def _write(self, trainer: pl.Trainer, module: TrialModule) -> None:
+        write_checkpoint(trainer, self._path)
+        self._written_at, self._env_steps = time.monotonic(), module.train_data.env_steps
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

@@ -44,6 +44,10 @@ def _indices(gpus: int | list[int] | str | None) -> list[int]:
     if gpus is None:
         return []
     if isinstance(gpus, int):
+        if gpus < 0:
+            raise ConfigError(
+                f'gpus: a count must not be negative, but got {gpus}. Write "auto" or an index.'
+            )
         return list(range(gpus))
     if isinstance(gpus, list):
         return gpus

@@ -48,7 +48,9 @@ def evaluate(
     with importable(folders), quiet(), threads(config.num_threads):
         extension: EnvExtension = registry.envs.get(config.env)()
         learner = build_learner(config, extension, Resolver(caller_globals()))
-        learner.load_weights(torch.load(folder.best, weights_only=True)["weights"])
+        learner.load_weights(
+            torch.load(folder.best, map_location="cpu", weights_only=True)["weights"]
+        )
         data = extension.create_dataset(learner, config, "test")
         returns = [result.episodes[0].total for result in data]
         data.copies.close()
@@ -66,7 +68,7 @@ def _for_evaluation(
 ) -> TrialConfig:
     plain = config.model_dump()
     plain["root_dir"] = str(folder.root)
-    plain["num_envs"], plain["vectorization"] = 1, "sync"
+    plain["gpus"] = "auto"  # where it was trained may not be here
     plain["evaluation"]["final_episodes"] = episodes or config.evaluation.final_episodes
     if "render_every_episode" in plain["test_env_config"]:
         plain["test_env_config"]["render_every_episode"] = 1 if video else 0

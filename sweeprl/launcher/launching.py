@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from sweeprl import registry
@@ -101,9 +102,11 @@ def _fit(
     folder = TrialFolder(Path(config.root_dir))
     learner = build_learner(config, extension, resolver)
     earlier = folder.load_record() if resume else None
+    if resume:
+        _check_unchanged(config, folder)
     if not resume:
         folder.claim(overwrite)
-        folder.save_config(config)
+    folder.save_config(config)
     module = build_module(config, extension, learner)
     record = TrialRecord(
         status="running",
@@ -137,6 +140,8 @@ def build_learner(
     frame.check_act_kwargs(config.train_env_config.act_kwargs)
     frame.check_act_kwargs(config.test_env_config.act_kwargs)
     torch.manual_seed(config.seed)
+    random.seed(config.seed)
+    np.random.seed(config.seed)
     learner = Learner([frame], [config.seed], config.num_envs, device)
     for section in ("train_env_config", "test_env_config"):
         _try_acting(learner, getattr(config, section).act_kwargs, section)
@@ -165,6 +170,22 @@ def build_module(config: TrialConfig, extension: EnvExtension, learner: Learner)
     return TrialModule(config, learner, train_data, evaluation_data, test_data)
 
 
+CHANGEABLE = ("max_env_steps", "max_episodes", "gpus", "root_dir")
+"""What may differ when a trial goes on."""
+
+
+def _check_unchanged(config: TrialConfig, folder: TrialFolder) -> None:
+    saved = folder.load_config().model_dump(mode="json", exclude=set(CHANGEABLE))
+    wanted = config.model_dump(mode="json", exclude=set(CHANGEABLE))
+    changed = [key for key, value in wanted.items() if saved[key] != value]
+    if changed:
+        raise ConfigError(
+            f"A resumed trial keeps its settings but for {', '.join(CHANGEABLE)}, and "
+            f"{', '.join(changed)} differ from those in '{folder.config}'. Start a new trial "
+            "in another root_dir."
+        )
+
+
 class _Run:
     """One session of a trial: training, the final test, the record."""
 
@@ -191,6 +212,11 @@ class _Run:
                 seconds = self._seconds()
                 if self._signals.received is None:
                     self._test()
+        except (KeyboardInterrupt, SystemExit) as error:
+            if self._signals.received is None:
+                self._save(self._ended("failed", _reason(error), self._seconds()))
+                raise
+            seconds = self._seconds()
         except BaseException as error:
             self._save(self._ended("failed", _reason(error), self._seconds()))
             raise
@@ -213,7 +239,10 @@ class _Run:
             return "stopped", f"signal {self._signals.received}"
         if self._module.train_data.is_exhausted:
             return "finished", "the budget is spent"
-        return "finished", "no better mean return for early_stopping_patience epochs"
+        stopper = self._trainer.early_stopping_callback
+        if isinstance(stopper, EarlyStopping) and stopper.stopped_epoch:
+            return "finished", "no better mean return for early_stopping_patience epochs"
+        return "finished", "a callback stopped it"
 
     def _ended(self, status: str, reason: str, seconds: float) -> TrialRecord:
         module, data = self._module, self._module.train_data
@@ -265,7 +294,7 @@ def _trainer(config: TrialConfig, folder: TrialFolder, callbacks: list[Callback]
         val_check_interval=1,
         limit_val_batches=0,
         logger=_loggers(config, folder),
-        enable_progress_bar=False,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         enable_model_summary=False,
         default_root_dir=str(folder.root),
         callbacks=[
@@ -288,7 +317,7 @@ def _loggers(config: TrialConfig, folder: TrialFolder) -> list[Logger]:
 
 def _keep_curves(loggers: Sequence[Logger], folder: TrialFolder) -> None:
     """Writes the rows before the checkpoint again; Lightning's CSVLogger starts an empty file."""
-    checkpoint = torch.load(folder.last, weights_only=True)
+    checkpoint = torch.load(folder.last, map_location="cpu", weights_only=True)
     env_steps = checkpoint["train_data"]["counts"][0]
     if not folder.metrics.exists():
         return

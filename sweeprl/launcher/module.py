@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -28,7 +30,7 @@ class _Round(torch.optim.Optimizer):
     """
 
     def __init__(self) -> None:
-        super().__init__([torch.nn.Parameter(torch.zeros(()))], {})
+        super().__init__([torch.nn.Parameter(torch.zeros(()))], {"lr": 1.0})
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         assert closure is not None
@@ -64,6 +66,7 @@ class TrialModule(pl.LightningModule):
         self.latest_returns: deque[float] = deque(maxlen=_SMOOTHING)
         self.best_evaluation: float | None = None
         self.stop_requested = False
+        self.is_over = False  # decided once a chunk, so that all hooks between two chunks agree
         self.went_on_exactly = True
         self._epoch_returns: list[float] = []
         self._pending: dict[str, list[float]] = {}
@@ -99,6 +102,7 @@ class TrialModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Says where a resumed trial does not go on exactly."""
+        self.is_over = self.train_data.is_exhausted
         if not self.went_on_exactly:
             warnings.warn(
                 "This environment could not be put back to where it was interrupted: new episodes "
@@ -108,10 +112,9 @@ class TrialModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Ends the epoch when its episodes are played or the budget is spent."""
-        is_over = self.train_data.is_exhausted or self.stop_requested
-        if is_over:
+        if self.is_over:
             self.trainer.should_stop = True
-        return -1 if is_over or self._is_epoch_full() else None
+        return -1 if self.is_over or self._is_epoch_full() else None
 
     def training_step(self, dataloader_iter: Iterator[Any]) -> None:
         """Stores one chunk of experience and makes the updates it entitles to.
@@ -134,6 +137,7 @@ class TrialModule(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Writes the curves and lets Lightning evaluate where that is due."""
+        self.is_over = self.train_data.is_exhausted or self.stop_requested
         is_last = self.train_data.is_exhausted
         env_steps = self.train_data.env_steps
         if is_last or _crossed(self._reported_at, env_steps, self.config.report_every_env_steps):
@@ -226,6 +230,7 @@ class TrialModule(pl.LightningModule):
             return
         checkpoint["learner"] = self.learner.state_dict()
         checkpoint["train_data"] = self.train_data.state_dict()
+        checkpoint["global_rng"] = _global_rng()
         checkpoint["curves"] = {
             "episodes": [tuple(episode) for episode in self.episodes],
             "latest_returns": list(self.latest_returns),
@@ -242,6 +247,7 @@ class TrialModule(pl.LightningModule):
             return
         self.learner.load_state_dict(checkpoint["learner"])
         self.went_on_exactly = self.train_data.load_state_dict(checkpoint["train_data"])
+        _set_global_rng(checkpoint["global_rng"])
         curves = checkpoint["curves"]
         self.episodes = [Episode(*episode) for episode in curves["episodes"]]
         self.latest_returns.extend(curves["latest_returns"])
@@ -255,13 +261,27 @@ _SMOOTHING = 20
 """Latest training episodes whose mean return the progress display shows."""
 
 
+def _global_rng() -> dict[str, Any]:
+    """State of Python's and NumPy's global generators, on which an environment may draw."""
+    kind, keys, *rest = np.random.get_state()
+    return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
+
+
+def _set_global_rng(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, np.uint32), *rest))
+
+
 def _crossed(before: int, now: int, every: int) -> bool:
     """Whether a multiple of `every` lies in (before, now]."""
     return now // every > before // every
 
 
 def _loader(data: RLDataset) -> DataLoader[DatasetResult]:
-    return DataLoader(data, batch_size=None, collate_fn=_as_it_is)
+    # A generator of its own: a loader draws from torch's global one otherwise, once an iterator.
+    generator = torch.Generator()
+    return DataLoader(data, batch_size=None, collate_fn=_as_it_is, generator=generator)
 
 
 def _as_it_is(result: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -103,7 +102,12 @@ class TrialFolder:
         Raises:
             ConfigError: another trial's results lie there and `overwrite` is not set.
         """
-        if self.config.exists() or self.record.exists():
+        if self.config.exists() and not self.record.exists():
+            raise ConfigError(
+                f"root_dir must be empty or a trial's, but '{self.root}' holds a config.json and "
+                "no record.json. Choose another root_dir."
+            )
+        if self.record.exists():
             if not overwrite:
                 raise ConfigError(
                     f"root_dir must not hold another trial's results, but '{self.root}' does. "
@@ -126,8 +130,9 @@ class TrialFolder:
     def _clear(self) -> None:
         for path in (self.config, self.record, self.metrics, self.root / "hparams.yaml"):
             path.unlink(missing_ok=True)
-        for folder in ("checkpoints", "videos", "tensorboard"):
-            shutil.rmtree(self.root / folder, ignore_errors=True)
+        for folder, pattern in _WRITTEN.items():
+            for path in (self.root / folder).glob(pattern):
+                path.unlink()
 
     def load_config(self) -> TrialConfig:
         """Reads the effective config.
@@ -175,6 +180,13 @@ class TrialFolder:
             with self.record.open("r+", encoding="utf-8") as file:
                 file.write(text.ljust(_RECORD_ROOM) + "\n")
 
+
+_WRITTEN = {
+    "checkpoints": "*.ckpt",
+    "videos": "*-episode-*.mp4",
+    "tensorboard": "events.out.tfevents.*",
+}
+"""What a trial writes, by folder."""
 
 _RECORD_ROOM = 4000
 """Characters that a record takes at least."""

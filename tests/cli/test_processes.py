@@ -49,7 +49,9 @@ def test_the_installed_script_lists(tmp_path):
 def test_a_wrong_setting_is_one_line_and_exit_code_2(tmp_path):
     done = run(tmp_path, "run", "--config", "config.json", "--set", "lerning_rate=1")
     assert done.returncode == 2
-    assert done.stderr == "Error: Unknown key 'lerning_rate'. Did you mean 'learning_rate'?\n"
+    assert done.stderr == (
+        "Error: lerning_rate: Unknown key 'lerning_rate'. Did you mean 'learning_rate'?\n"
+    )
     assert done.stdout == ""
 
 

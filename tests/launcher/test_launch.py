@@ -33,6 +33,15 @@ class OwnQNet(nn.Module):
         return self.fc(state)
 
 
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.5), nn.Linear(16, 2))
+
+    def forward(self, state):
+        return self.layers(state)
+
+
 class NarrowQNet(OwnQNet):
     def forward(self, state):
         return self.fc(state)[:, :1]
@@ -179,6 +188,16 @@ REFUSED = {
         dict(lr_scheduler="StepLR", lr_scheduler_kwargs=dict(stp=1)),
         ConfigError,
         "StepLR' must take",
+    ),
+    "scheduler with metric": (
+        dict(lr_scheduler="ReduceLROnPlateau"),
+        ConfigError,
+        "must not need a metric",
+    ),
+    "scheduler list": (
+        dict(lr_scheduler="StepLR", lr_scheduler_kwargs=[dict(step_size=1)] * 3),
+        ConfigError,
+        "a list of 1",
     ),
     "misfit model": (dict(models=[NarrowQNet] * 2), ConfigError, r"return \(B, 2\)"),
     "misfit target": (
@@ -357,7 +376,26 @@ def test_several_environments_train_to_the_exact_budget(vectorization, small):
     assert sweeprl.launch(config, view="none").env_steps == 500
 
 
-def test_evaluate_plays_the_best_checkpoint_and_films_it(small, tmp_path):
+def test_evaluate_plays_a_trial_of_several_environments(small, tmp_path):
+    config = small("PPO", num_envs=4, frame_config=dict(rollout_steps=16, batch_size=64))
+    record = sweeprl.launch(config, view="none")
+    assert sweeprl.evaluate(tmp_path / "trial")[0] == record.test_returns
+
+
+def test_dropout_is_off_where_an_agent_is_judged(small, tmp_path):
+    models = [f"{__name__}.Dropping"] * 2
+    record = sweeprl.launch(small(frame_config=dict(models=models)), view="none")
+    assert sweeprl.evaluate(tmp_path / "trial")[0] == record.test_returns
+
+
+def test_progress_bars_and_learning_rate_monitors_of_users_work(small):
+    from pytorch_lightning.callbacks import LearningRateMonitor, TQDMProgressBar
+
+    callbacks = [TQDMProgressBar(), LearningRateMonitor()]
+    assert sweeprl.launch(small(max_env_steps=200), callbacks, view="none").status == "finished"
+
+
+def test_evaluate_plays_the_best_checkpoint(small, tmp_path):
     config = small(frame_config=dict(models=[f"{__name__}.OwnQNet"] * 2), max_env_steps=300)
     record = sweeprl.launch(config, view="none")
     returns, videos = sweeprl.evaluate(tmp_path / "trial")
@@ -368,6 +406,20 @@ def test_evaluate_plays_the_best_checkpoint_and_films_it(small, tmp_path):
 def test_evaluate_without_a_trial_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="must be a trial's root_dir"):
         sweeprl.evaluate(tmp_path)
+
+
+def test_files_that_are_not_a_trials_are_kept(small, tmp_path):
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds a config.json and no record.json"):
+        sweeprl.launch(small(), overwrite=True, view="none")
+    (tmp_path / "trial" / "config.json").unlink()
+    sweeprl.launch(small(max_env_steps=100), view="none")
+    own = tmp_path / "trial" / "videos" / "holiday.mp4"
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("mine")
+    sweeprl.launch(small(max_env_steps=100), overwrite=True, view="none")
+    assert own.read_text() == "mine"
 
 
 def test_configs_dictionary_is_left_as_it_is(small):

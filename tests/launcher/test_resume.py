@@ -7,11 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 import torch
+from torch import nn
 
 import sweeprl
-from sweeprl.config import save_config
+from sweeprl.config import load_config, save_config
+from sweeprl.errors import ConfigError, EnvironmentRaised
 
 
 def curve(root):
@@ -49,6 +52,19 @@ class StopAt:
         return _StopAt()
 
 
+class SamplingActor(nn.Module):
+    """Draws from torch's global generator, as a user's own actor may."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, state, action=None):
+        dist = torch.distributions.Categorical(logits=self.fc(state))
+        action = dist.sample() if action is None else action
+        return action, dist.log_prob(action), dist.entropy()
+
+
 CASES = {
     "DQN": {},
     "DQN-normalized": dict(
@@ -58,6 +74,7 @@ CASES = {
         frame_config=dict(lr_scheduler="StepLR", lr_scheduler_kwargs=dict(step_size=3, gamma=0.7))
     ),
     "PPO": dict(num_envs=2),
+    "PPO-sampling": dict(frame_config=dict(models=[SamplingActor, "Critic"])),
     "PPO-normalized": dict(
         num_envs=3, frame_config=dict(normalize_observation=True, normalize_reward=True)
     ),
@@ -149,8 +166,69 @@ def test_a_signal_in_the_final_test_stops_the_trial_and_the_test_is_made_anew(sm
     assert len(record.test_returns) == 50
 
 
-def test_budget_can_be_raised_when_going_on(small):
+def test_budget_can_be_raised_when_going_on_and_is_remembered(small, tmp_path):
     config = small(max_env_steps=400)
     sweeprl.launch(config, view="none")
-    record = sweeprl.launch({**config, "max_env_steps": 700}, resume=True, view="none")
+    more = {**config, "max_env_steps": 700}
+    sweeprl.launch(more, [StopAt(500)], resume=True, view="none")
+    saved = load_config(tmp_path / "trial" / "config.json")
+    record = sweeprl.launch(saved, resume=True, view="none")
     assert (record.status, record.env_steps) == ("finished", 700)
+
+
+def test_other_settings_cannot_change_when_going_on(small):
+    config = small(max_env_steps=400)
+    sweeprl.launch(config, view="none")
+    with pytest.raises(ConfigError, match="keeps its settings.* seed differ"):
+        sweeprl.launch({**config, "seed": 9}, resume=True, view="none")
+
+
+def test_what_patience_or_a_callback_ended_can_go_on(small, tmp_path):
+    from pytorch_lightning.callbacks import Callback
+
+    class Enough(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            trainer.should_stop = pl_module.train_data.env_steps > 300
+
+    record = sweeprl.launch(small(), [Enough()], view="none")
+    assert (record.status, record.reason) == ("finished", "a callback stopped it")
+    assert sweeprl.launch(small(), resume=True, view="none").env_steps == 800
+
+
+class Fragile(gym.Wrapper):
+    """Raises once, at its 350th step."""
+
+    steps = 0
+
+    def step(self, action):
+        type(self).steps += 1
+        if type(self).steps == 350:
+            raise RuntimeError("the simulator is gone")
+        return self.env.step(action)
+
+
+def test_a_trial_goes_on_from_the_chunk_that_an_environment_broke_off(small, tmp_path):
+    Fragile.steps = 0
+    wrappers = {"wrappers": [f"{__name__}.Fragile"]}
+    config = small(env_config=wrappers, frame_config=dict(collect_steps=100))
+    config["test_env_config"]["wrappers"] = []
+    with pytest.raises(EnvironmentRaised):
+        sweeprl.launch(config, view="none")
+    last = torch.load(tmp_path / "trial" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["train_data"]["counts"][0] == last["learner"]["counts"][0] == 300
+    record = sweeprl.launch(config, resume=True, view="none")
+    assert (record.status, record.env_steps, record.updates) == ("finished", 800, 700)
+
+
+def test_ctrl_c_in_a_terminal_stops_asynchronous_environments_too(small, tmp_path):
+    config = small("PPO", num_envs=2, vectorization="async", max_env_steps=10**6)
+    save_config(config, tmp_path / "config.json")
+    command = [sys.executable, "-m", "sweeprl", "run", "--config", str(tmp_path / "config.json")]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
+    metrics, deadline = tmp_path / "trial" / "metrics.csv", time.monotonic() + 180
+    while not metrics.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert json.loads((tmp_path / "trial" / "record.json").read_text())["status"] == "stopped"
