@@ -30,6 +30,7 @@ def test_an_index_names_a_gpu(gpus, monkeypatch):
         ([0, 1], "trains on one device"),
         (2, "trains on one device"),
         ("first", "indices such as"),
+        (-1, "must not be negative, but got -1"),
     ],
 )
 def test_what_cannot_be_is_refused(gpus, message, monkeypatch):

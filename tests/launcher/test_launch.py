@@ -1,5 +1,6 @@
 import csv
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -252,6 +253,24 @@ def test_what_only_the_machine_can_tell_is_refused_too(settings, message, small)
         sweeprl.launch(small(**settings), view="none")
 
 
+def test_a_rollout_lies_where_it_is_learned_from(small):
+    with pytest.raises(ConfigError, match="`replay_device` must be 'cpu' for an on-policy frame"):
+        sweeprl.launch(small("PPO", frame_config=dict(replay_device="cuda:7")), view="none")
+
+
+def test_a_section_that_is_null_can_be_set_key_by_key(small):
+    config = sweeprl.TrialConfig.of(small())
+    changes = {"lr_scheduler": "StepLR", "frame_config.lr_scheduler_kwargs.step_size": 3}
+    assert sweeprl.merge(config, changes).frame_config.lr_scheduler_kwargs == {"step_size": 3}
+
+
+def test_pythons_and_numpys_generators_are_seeded(small, tmp_path):
+    for name in ("a", "b"):
+        wrappers = {"wrappers": [f"{__name__}.Unseeded"]}
+        sweeprl.launch(small(root_dir=str(tmp_path / name), env_config=wrappers), view="none")
+    assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+
+
 def test_act_kwargs_of_the_evaluation_leave_the_training_as_it_is(small, tmp_path):
     for name, epsilon in (("a", 0.9), ("b", 0.0)):
         config = small(root_dir=str(tmp_path / name), max_env_steps=500)
@@ -281,6 +300,14 @@ def test_another_trials_folder_is_kept_unless_overwritten(small, tmp_path):
         sweeprl.launch({**config, "seed": 5}, view="none")
     assert metrics(tmp_path / "trial") == before
     assert sweeprl.launch({**config, "seed": 5}, overwrite=True, view="none").seed == 5
+
+
+class Unseeded(gym.Wrapper):
+    """Draws on generators that are not the environment's own."""
+
+    def step(self, action):
+        observation, reward, *rest = self.env.step(action)
+        return observation, reward + random.random() + np.random.random(), *rest
 
 
 class Broken(gym.Wrapper):
