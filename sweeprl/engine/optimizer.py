@@ -54,7 +54,7 @@ class LaneOptimizer:
         self._parameter = nn.Parameter(stack.flat)
         self._parameter.grad = stack.grad
         self._optimizer = _build(optimizer_class, [self._parameter], optimizer_kwargs)
-        # Without torch's wrappers for profiling and hooks, a third of the cost of a small step.
+        # Without torch's wrappers for profiling and hooks, which a small step would notice.
         self._step: Any = inspect.unwrap(type(self._optimizer).step)
         self._rates = _Rates(learning_rate, stack.sizes, scheduler)
 

@@ -101,8 +101,6 @@ class Frame(ABC):
     """In the order of `config.models`."""
     actions: ClassVar[tuple[type[ActionSpec], ...]]
     """The kinds of action space it serves."""
-    memory: ClassVar[str]
-    """"replay" or "rollout"."""
 
     def __init__(
         self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None
@@ -264,14 +262,12 @@ _ACTION_WORDS: dict[Any, str] = {
 class ReplayFrame(Frame):
     """An off-policy frame: it learns from transitions drawn from a replay buffer."""
 
-    memory = "replay"
     config: ReplayConfig
 
 
 class RolloutFrame(Frame):
     """An on-policy frame: it learns from a rollout of the current policy, then drops it."""
 
-    memory = "rollout"
     config: RolloutConfig
 
     @abstractmethod

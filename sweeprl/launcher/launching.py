@@ -104,7 +104,7 @@ def _fit(
     earlier = folder.load_record() if resume else None
     if resume:
         _check_unchanged(config, folder)
-    if not resume:
+    else:
         folder.claim(overwrite)
     folder.save_config(config)
     module = build_module(config, extension, learner)
@@ -278,9 +278,9 @@ class _Run:
         return record
 
     def _close(self) -> None:
-        for loader in (self._module.train_dataloader(), self._module.val_dataloader()):
-            loader.dataset.copies.close()  # type: ignore[attr-defined]
-        self._module.test_dataloader().dataset.copies.close()  # type: ignore[attr-defined]
+        module = self._module
+        for data in (module.train_data, module.evaluation_data, module.test_data):
+            data.copies.close()
 
 
 def _trainer(config: TrialConfig, folder: TrialFolder, callbacks: list[Callback]) -> pl.Trainer:

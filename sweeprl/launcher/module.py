@@ -61,7 +61,7 @@ class TrialModule(pl.LightningModule):
         self.config = config
         self.learner = learner
         self.train_data = train_data
-        self._evaluation_data, self._test_data = evaluation_data, test_data
+        self.evaluation_data, self.test_data = evaluation_data, test_data
         self.episodes: list[Episode] = []
         self.latest_returns: deque[float] = deque(maxlen=_SMOOTHING)
         self.best_evaluation: float | None = None
@@ -82,11 +82,11 @@ class TrialModule(pl.LightningModule):
 
     def val_dataloader(self) -> DataLoader[DatasetResult]:
         """Evaluation episodes."""
-        return _loader(self._evaluation_data)
+        return _loader(self.evaluation_data)
 
     def test_dataloader(self) -> DataLoader[DatasetResult]:
         """Final test episodes."""
-        return _loader(self._test_data)
+        return _loader(self.test_data)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -145,7 +145,7 @@ class TrialModule(pl.LightningModule):
         every = self.config.evaluation.every_env_steps
         is_due = is_last or (every is not None and _crossed(self._evaluated_at, env_steps, every))
         # Lightning validates after every batch for which this is above zero.
-        self.trainer.limit_val_batches = len(self._evaluation_data) if is_due else 0
+        self.trainer.limit_val_batches = len(self.evaluation_data) if is_due else 0
 
     def on_train_epoch_end(self) -> None:
         """Starts the next epoch's count, unless this one was cut short."""
@@ -209,7 +209,7 @@ class TrialModule(pl.LightningModule):
         """Takes note of one test episode; the rest are left out where the trial is to stop."""
         self._judge(batch, "test/return")
         if self.stop_requested:
-            self._test_data.cut_short()
+            self.test_data.cut_short()
 
     @property
     def judgements(self) -> list[float]:
