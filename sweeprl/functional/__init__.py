@@ -9,6 +9,7 @@ from sweeprl.functional.policy import (
     gaussian_log_prob,
     squashed_gaussian_log_prob,
 )
+from sweeprl.functional.random import normal_at, stream_key, uniform_at
 from sweeprl.functional.returns import gae
 from sweeprl.functional.value import (
     double_q_value,
@@ -27,9 +28,12 @@ __all__ = [
     "gae",
     "gaussian_entropy",
     "gaussian_log_prob",
+    "normal_at",
     "select_action_value",
     "soft_value",
     "squashed_gaussian_log_prob",
+    "stream_key",
     "td_target",
+    "uniform_at",
     "weighted_mean",
 ]
