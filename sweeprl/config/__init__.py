@@ -13,10 +13,12 @@ from sweeprl.config.ranges import (
     Choice,
     Float,
     Int,
+    Masked,
     OneMinus,
     PowerOfTwo,
     Range,
     Traced,
+    masked,
     ranges,
     traced,
 )
@@ -28,6 +30,7 @@ from sweeprl.config.spaces import (
     MultiDiscrete,
     Transitions,
 )
+from sweeprl.config.structure import structure_of
 from sweeprl.config.trial import EnvConfig, Evaluation, TrialConfig
 
 __all__ = [
@@ -43,6 +46,7 @@ __all__ = [
     "Float",
     "FrameConfig",
     "Int",
+    "Masked",
     "MultiDiscrete",
     "OneMinus",
     "PowerOfTwo",
@@ -58,9 +62,11 @@ __all__ = [
     "generate_env_config",
     "generate_training_config",
     "load_config",
+    "masked",
     "merge",
     "parse_value",
     "ranges",
     "save_config",
+    "structure_of",
     "traced",
 ]

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from typing_extensions import Self
 
 from sweeprl.config.base import Config
-from sweeprl.config.ranges import Choice, Float, Int, OneMinus, PowerOfTwo, Traced
+from sweeprl.config.ranges import Choice, Float, Int, Masked, OneMinus, PowerOfTwo, Traced
 
 __all__ = ["ClassRef", "FrameConfig", "ReplayConfig", "RolloutConfig"]
 
@@ -106,14 +106,16 @@ class ReplayConfig(FrameConfig):
     ] = 0.005
     """Share of the online network that a target network takes on after every update (Polyak
     averaging)."""
-    update_steps: Annotated[int | None, Field(gt=0)] = None
+    batch_size: Annotated[int, Field(gt=0), PowerOfTwo(4, 10), Masked()] = 100
+    """Transitions in one gradient step."""
+    update_steps: Annotated[int | None, Field(gt=0), Masked()] = None
     """Updates between two full copies to the target networks, instead of `update_rate`."""
-    updates_per_step: Annotated[float, Field(gt=0), Choice((0.125, 0.25, 0.5, 1.0))] = 1.0
+    updates_per_step: Annotated[float, Field(gt=0), Choice((0.125, 0.25, 0.5, 1.0)), Masked()] = 1.0
     """Updates for each environment step."""
     collect_steps: Annotated[int | None, Field(gt=0)] = None
     """Steps of each environment between two rounds of updates; null is one whole episode where
     there is one environment, and 64 steps otherwise."""
-    warmup_steps: Annotated[int, Field(ge=0), Int(100, 10_000, log=True)] = 1000
+    warmup_steps: Annotated[int, Field(ge=0), Int(100, 10_000, log=True), Traced()] = 1000
     """Environment steps with uniformly random actions before the first update."""
 
     @model_validator(mode="after")

@@ -20,10 +20,12 @@ __all__ = [
     "Choice",
     "Float",
     "Int",
+    "Masked",
     "OneMinus",
     "PowerOfTwo",
     "Range",
     "Traced",
+    "masked",
     "ranges",
     "traced",
 ]
@@ -114,8 +116,17 @@ class Choice(Range):
 class Traced:
     """Marks a number that may differ between the lanes of one engine.
 
-    Traced numbers enter the learning rule as tensors. Everything else is structural: it decides
-    shapes or control flow, and agents that are trained together share it.
+    Traced numbers enter the learning rule as tensors. What is neither traced nor masked is
+    structural: it decides shapes or control flow, and agents that are trained together share it.
+    """
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Marks a count that may differ between the lanes of one engine, at the price of the largest.
+
+    All lanes take as many rows and updates as the lane that needs most; what the others have too
+    much of is masked.
     """
 
 
@@ -131,7 +142,16 @@ def ranges(config: type[BaseModel]) -> dict[str, Range]:
 
 def traced(config: type[BaseModel]) -> tuple[str, ...]:
     """Returns the names of the fields of `config` that may differ between lanes."""
+    return _marked(config, Traced)
+
+
+def masked(config: type[BaseModel]) -> tuple[str, ...]:
+    """Returns the names of the counts of `config` that may differ between lanes."""
+    return _marked(config, Masked)
+
+
+def _marked(config: type[BaseModel], kind: type) -> tuple[str, ...]:
     fields = config.model_fields.items()
     return tuple(
-        name for name, info in fields if any(isinstance(mark, Traced) for mark in info.metadata)
+        name for name, info in fields if any(isinstance(mark, kind) for mark in info.metadata)
     )

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from sweeprl.config import structure_of
 from sweeprl.errors import ConfigError
 from sweeprl.frames._base import Frame
 
-__all__ = ["groups_of_roles", "scheduler_of", "seeded_networks", "stack_hyperparameters"]
+__all__ = [
+    "check_same_structure",
+    "groups_of_roles",
+    "scheduler_of",
+    "seeded_networks",
+    "stack_hyperparameters",
+]
 
 
 def stack_hyperparameters(frames: Sequence[Frame], device: torch.device) -> dict[str, Tensor]:
@@ -21,24 +28,29 @@ def stack_hyperparameters(frames: Sequence[Frame], device: torch.device) -> dict
     Raises:
         ConfigError: the lanes differ in structure.
     """
+    for frame in frames[1:]:
+        check_same_structure(frames[0], frame)
     values = [frame.hyperparameters() for frame in frames]
-    _check_same_structure(frames, values[0])
     return {name: torch.tensor([v[name] for v in values], device=device) for name in values[0]}
 
 
-def _check_same_structure(frames: Sequence[Frame], traced: Mapping[str, float]) -> None:
-    structures = [frame.config.model_dump(exclude=set(traced)) for frame in frames]
-    for structure in structures[1:]:
-        for name, value in structure.items():
-            if value != structures[0][name]:
-                raise ConfigError(
-                    f"Lanes must share '{name}', which is structural, but got "
-                    f"{structures[0][name]!r} and {value!r}."
-                )
-    for name in traced:
-        is_open = {getattr(frame.config, name) is None for frame in frames}
-        if len(is_open) > 1:
-            raise ConfigError(f"Lanes must all set '{name}' or all leave it null.")
+def check_same_structure(one: Frame, other: Frame) -> None:
+    """Refuses two agents that cannot be lanes of one engine.
+
+    Raises:
+        ConfigError: naming what they must share.
+    """
+    mine, theirs = structure_of(one.config), structure_of(other.config)
+    for name, value in mine.items():
+        if value == theirs[name]:
+            continue
+        field, is_count, _ = name.partition(" is set")
+        if is_count:
+            raise ConfigError(f"Lanes must all set '{field}' or all leave it null.")
+        raise ConfigError(
+            f"Lanes must share '{name}', which is structural, but got "
+            f"{value!r} and {theirs[name]!r}."
+        )
 
 
 def seeded_networks(frame: Frame, seed: int) -> dict[str, nn.Module]:

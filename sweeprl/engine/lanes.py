@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
+from sweeprl.engine.lifting import Rule, lifted, traced, with_gradient
+from sweeprl.engine.rows import keep_rows
 from sweeprl.errors import ConfigError
 
-__all__ = ["Lanes", "Stack"]
+__all__ = ["Lanes", "Stack", "flattened"]
 
 LaneModules = Mapping[str, nn.Module]
 """The networks of one lane, by role."""
@@ -32,27 +35,39 @@ class Stack:
 
     def __init__(self, lanes: Sequence[LaneModules], roles: Sequence[str], device: torch.device):
         self.roles = tuple(roles)
-        self.flat = torch.stack([_flatten(modules, roles) for modules in lanes]).to(device)
-        self.grad = torch.zeros_like(self.flat)
+        self._modules = lanes[0]
+        self.sizes = [sum(p.numel() for p in lanes[0][role].parameters()) for role in roles]
+        self._set(torch.stack([flattened(modules, roles) for modules in lanes]).to(device))
+
+    def _set(self, flat: Tensor) -> None:
+        self.flat, self.grad = flat, torch.zeros_like(flat)
         self.parameters: dict[str, dict[str, Tensor]] = {}
         offset = 0
-        for role in roles:
+        for role in self.roles:
             self.parameters[role] = {}
-            for name, parameter in lanes[0][role].named_parameters():
+            for name, parameter in self._modules[role].named_parameters():
                 place = slice(offset, offset + parameter.numel())
-                self.parameters[role][name] = self._view(parameter, place, len(lanes))
+                self.parameters[role][name] = self._view(parameter, place)
                 offset = place.stop
-        self.sizes = [
-            sum(leaf.numel() for leaf in named.values()) // len(lanes)
-            for named in self.parameters.values()
-        ]
         self.leaves = [leaf for named in self.parameters.values() for leaf in named.values()]
 
-    def _view(self, parameter: nn.Parameter, place: slice, num_lanes: int) -> Tensor:
-        if num_lanes == 1:
+    def _view(self, parameter: nn.Parameter, place: slice) -> Tensor:
+        if len(self.flat) == 1:
             parameter.data = self.flat[0, place].view(parameter.shape)
             return parameter
-        return self.flat[:, place].view(num_lanes, *parameter.shape).requires_grad_()
+        return self.flat[:, place].view(-1, *parameter.shape).requires_grad_()
+
+    def unflatten(self, row: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Splits a row `(P,)` into copies of the parameters, by role and name."""
+        widths = [leaf.numel() // len(self.flat) for leaf in self.leaves]
+        parts = iter(torch.split(row, widths))
+        return {
+            role: {
+                name: next(parts).clone().view(parameter.shape)
+                for name, parameter in self._modules[role].named_parameters()
+            }
+            for role in self.roles
+        }
 
     def differentiate(self, loss: Tensor) -> None:
         """Writes the gradient of a scalar into `grad`; each lane's part is that of its own loss."""
@@ -61,8 +76,18 @@ class Stack:
         columns = [gradient.reshape(num_lanes, -1) for gradient in gradients]
         torch.cat(columns, 1, out=self.grad)
 
+    @torch.no_grad()
+    def place(self, lane: int, modules: LaneModules) -> None:
+        """Gives a lane the parameters of other networks."""
+        self.flat[lane] = flattened(modules, self.roles).to(self.flat.device)
 
-def _flatten(modules: LaneModules, roles: Sequence[str]) -> Tensor:
+    def keep(self, kept: Sequence[int]) -> None:
+        """Keeps the lanes `kept` only."""
+        self._set(keep_rows(self.flat, kept))
+
+
+def flattened(modules: LaneModules, roles: Sequence[str]) -> Tensor:
+    """Returns all parameters of some roles in one row, `(P,)`, on the CPU."""
     parameters = [parameter for role in roles for parameter in modules[role].parameters()]
     return torch.cat([parameter.detach().reshape(-1).cpu() for parameter in parameters])
 
@@ -70,7 +95,7 @@ def _flatten(modules: LaneModules, roles: Sequence[str]) -> Tensor:
 class Lanes:
     """The networks of L agents of equal structure, and the lifting of a rule to all of them.
 
-    With one lane the function is called as it is, without vmap; `enter` and `leave` take the lane
+    With one lane a rule is called as it is, without vmap; `enter` and `leave` take the lane
     dimension off and put it back.
 
     Args:
@@ -91,21 +116,55 @@ class Lanes:
         hyperparameters: Mapping[str, Tensor],
         device: torch.device,
     ) -> None:
-        self.num = len(lanes)
         _check(lanes)
-        self.hyperparameters = {name: self.enter(v) for name, v in hyperparameters.items()}
         self._modules = {role: module.to(device) for role, module in lanes[0].items()}
         self.stacks = [Stack(lanes, roles, device) for roles in groups]
-        self.parameters = {
-            role: named for stack in self.stacks for role, named in stack.parameters.items()
-        }
         self._accepted = {role: _accepted(module) for role, module in self._modules.items()}
         self._networks = SimpleNamespace(
             **{role: self._accepting(role, module) for role, module in self._modules.items()}
         )
+        self._is_training = True
+        self._stacked_hyperparameters = dict(hyperparameters)
+        self._read()
+
+    def _read(self) -> None:
+        """Looks at the stacks and settings anew, after lanes have gone."""
+        self.num = len(self.stacks[0].flat)
+        self.parameters = {
+            role: named for stack in self.stacks for role, named in stack.parameters.items()
+        }
+        stacked = self._stacked_hyperparameters
+        self.hyperparameters = {name: self.enter(value) for name, value in stacked.items()}
+        self._records: dict[Any, Callable[..., Any]] = {}
+
+    def place(self, lane: int, modules: LaneModules, hyperparameters: Mapping[str, float]) -> None:
+        """Gives a lane the networks and settings of another agent.
+
+        Raises:
+            ConfigError: its networks do not have the shapes of this cohort.
+        """
+        _check([self._modules, modules])
+        for stack in self.stacks:
+            stack.place(lane, modules)
+        for name, value in hyperparameters.items():
+            self._stacked_hyperparameters[name][lane] = value
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Keeps the lanes `kept` only."""
+        for stack in self.stacks:
+            stack.keep(kept)
+        for name, values in self._stacked_hyperparameters.items():
+            self._stacked_hyperparameters[name] = keep_rows(values, kept)
+        self._read()
+
+    @property
+    def settings(self) -> dict[str, Tensor]:
+        """The traced settings of all lanes, by name, each `(L,)`."""
+        return self._stacked_hyperparameters
 
     def set_training(self, is_training: bool) -> None:
         """Turns Dropout and the like on or off."""
+        self._is_training = is_training
         for module in self._modules.values():
             module.train(is_training)
 
@@ -117,10 +176,11 @@ class Lanes:
         """Puts the lane dimension back."""
         return tensor.unsqueeze(0) if self.num == 1 else tensor
 
-    def apply(self, function: Callable[..., Any], *args: Any) -> Any:
+    def apply(self, name: Any, function: Callable[..., Any], *args: Any) -> Any:
         """Calls `function(networks, hyperparameters, *args)` for each lane.
 
         Args:
+            name: of what is done; the same name stands for the same computation.
             function: a rule for one agent.
             *args: tensors or mappings of tensors that have been through `enter`.
 
@@ -129,11 +189,43 @@ class Lanes:
         """
         if self.num == 1:
             return function(self._networks, self.hyperparameters, *args)
-        lifted = torch.func.vmap(
+        return self._run(name, self._lifted(function), args)
+
+    def descend(
+        self, name: str, loss: Callable[..., Any], stack: Stack, *args: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Evaluates a loss for each lane and writes its gradient into `stack.grad`.
+
+        Args:
+            name: of the loss.
+            loss: `(networks, hyperparameters, *args)` to a scalar and further scalars to log.
+            stack: the parameters it trains.
+            *args: as for `apply`.
+
+        Returns:
+            The losses and what they log; `leave` gives them a lane dimension.
+        """
+        if self.num == 1:
+            value, logs = loss(self._networks, self.hyperparameters, *args)
+            stack.differentiate(value)
+            return value.detach(), logs
+        rule = with_gradient(self._lifted(loss), stack.roles)
+        values, logs, gradients = self._run(name, rule, args)
+        stack.grad.copy_(gradients)
+        return values, logs
+
+    def _lifted(self, function: Callable[..., Any]) -> Rule:
+        return lifted(
             lambda parameters, *rest: function(self._bound(parameters), *rest),
-            randomness="different",
         )
-        return lifted(self.parameters, self.hyperparameters, *args)
+
+    def _run(self, name: Any, rule: Rule, args: tuple[Any, ...]) -> Any:
+        shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(args))
+        key = (name, shapes, self._is_training)
+        everything = (self.parameters, self.hyperparameters, *args)
+        if key not in self._records:
+            self._records[key] = traced(rule, *everything)
+        return self._records[key](*everything)
 
     def _bound(self, parameters: Mapping[str, Mapping[str, Tensor]]) -> SimpleNamespace:
         return SimpleNamespace(

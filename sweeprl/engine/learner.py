@@ -10,38 +10,52 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweeprl.config import Discrete, ReplayConfig, RolloutConfig, Transitions
+from sweeprl.config import ReplayConfig, RolloutConfig, Transitions
+from sweeprl.engine.acting import Acting
 from sweeprl.engine.cohort import (
+    check_same_structure,
     groups_of_roles,
     scheduler_of,
     seeded_networks,
     stack_hyperparameters,
 )
-from sweeprl.engine.lanes import Lanes, Stack
+from sweeprl.engine.judge import AgentRows, read_rows
+from sweeprl.engine.lanes import Lanes
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
 from sweeprl.engine.replay import FieldLayout, ReplayBuffer, as_action
-from sweeprl.engine.snapshot import Snapshot, check_losses, check_transitions
+from sweeprl.engine.snapshot import Faults, Snapshot, faults_of_losses, faults_of_transitions
 from sweeprl.engine.streams import LaneStreams
 from sweeprl.errors import ConfigError
 from sweeprl.frames._base import Frame, Loss, RolloutFrame
+from sweeprl.functional import Captured
 
-__all__ = ["Learner"]
+__all__ = ["LANES_COLLECT_STEPS", "Learner"]
 
-_BLOCK_NUMBERS = 2_000_000
+_BLOCK_NUMBERS = {"cpu": 2_000_000, "cuda": 100_000_000}
 """Most numbers drawn from the replay buffer at once; many updates share one gather."""
 
 _STATES = ("state", "next_state")
+_SCALARS = frozenset({"reward", "terminated", "weight"})
+
+LANES_COLLECT_STEPS = 64
+"""Steps of each environment between two rounds of updates, where no episode marks the rounds."""
 
 
-class Learner:
+class Learner(Acting):
     """L agents that learn in lock-step; L may be 1.
 
+    Each lane may be at another age: it has its own counts, and what it does not take part in is
+    masked.
+
     Args:
-        frames: the algorithm of each lane; their configs differ in traced settings only.
+        frames: the algorithm of each lane; their configs differ in traced and masked settings only.
         seeds: one for each lane.
         num_envs: environments of each lane.
         device: where the agents learn.
+        replay_device: where transitions are kept; by default where the config says.
+        replay_size: most transitions kept for each lane; by default what the config says.
+        is_tolerant: note lanes that diverge in `faults` instead of raising.
 
     Raises:
         ConfigError: a network, optimizer or scheduler cannot be built, or the lanes differ in
@@ -54,16 +68,19 @@ class Learner:
         seeds: Sequence[int],
         num_envs: int = 1,
         device: torch.device | str = "cpu",
+        *,
+        replay_device: torch.device | str | None = None,
+        replay_size: int | None = None,
+        is_tolerant: bool = False,
     ) -> None:
+        self.frames = list(frames)
         self.frame = frames[0]
-        self.num_lanes, self.num_envs = len(frames), num_envs
+        self.num_envs = num_envs
         self.device = torch.device(device)
-        self.env_steps = 0
-        self.updates = 0
-        self._owed = 0.0
-        self._is_judged = False
+        self.faults: Faults = {}
+        """Why lanes cannot go on, by lane, where the learner is tolerant."""
+        self._is_tolerant = is_tolerant
         self._streams = LaneStreams(seeds, self.device)
-        self._judged_streams = LaneStreams([seed + 2**32 for seed in seeds], self.device)
         hyperparameters = stack_hyperparameters(frames, self.device)
         networks = [seeded_networks(frame, seed) for frame, seed in zip(frames, seeds, strict=True)]
         online, self._followers = groups_of_roles(self.frame)
@@ -75,7 +92,9 @@ class Learner:
             for index, loss in enumerate(self.frame.losses)
         ]
         self._snapshot = Snapshot(self._lanes.stacks, self._optimizers)
-        self._make_memory(hyperparameters)
+        self._updates: dict[Any, Captured] = {}
+        self._count()
+        self._make_memory(hyperparameters, replay_device, replay_size)
 
     def _optimizer(
         self, index: int, loss: Loss, hyperparameters: Mapping[str, Tensor]
@@ -90,34 +109,89 @@ class Learner:
             scheduler_of(self.frame, index),
         )
 
-    def _make_memory(self, hyperparameters: Mapping[str, Tensor]) -> None:
-        spec, config = self.frame.spec, self.frame.config
-        self._layout = FieldLayout(
-            {
-                "state": spec.observation_size,
-                "action": spec.action.size,
-                "reward": 1,
-                "next_state": spec.observation_size,
-                "terminated": 1,
-                "weight": 1,
-            }
-        )
+    def _count(self) -> None:
+        """Sets up what is counted for each lane, and the counts that its config names."""
+        num = len(self.frames)
+        self.env_steps = np.zeros(num, np.int64)
+        self.updates = np.zeros(num, np.int64)
+        """Gradient steps that each lane has made, `(L,)`."""
+        self._owed = np.zeros(num)
+        self._counts: dict[str, NDArray[Any]] = {
+            name: np.array([getattr(frame.config, name) or 0 for frame in self.frames])
+            for name in ("batch_size", "updates_per_step", "warmup_steps", "update_steps")
+            if hasattr(self.frame.config, name)
+        }
+
+    def _make_memory(
+        self,
+        hyperparameters: Mapping[str, Tensor],
+        replay_device: torch.device | str | None,
+        replay_size: int | None,
+    ) -> None:
+        spec, config, num = self.frame.spec, self.frame.config, len(self.frames)
+        self._layout = FieldLayout.of(spec)
         self._replay: ReplayBuffer | None = None
         if isinstance(config, ReplayConfig):
-            width = sum(self._layout.widths.values())
-            self._replay = _replay_buffer(self.num_lanes, config, width)
+            self._replay = _replay_buffer(
+                num,
+                min(replay_size or config.replay_size, config.replay_size),
+                self._layout.width,
+                replay_device or config.replay_device,
+            )
         self._observation: ObservationNormalizer | None = None
         if config.normalize_observation:
-            self._observation = ObservationNormalizer(
-                self.num_lanes, spec.observation_size, self.device
-            )
+            self._observation = ObservationNormalizer(num, spec.observation_size, self.device)
         self._reward: RewardNormalizer | None = None
         if config.normalize_reward:
-            self._reward = RewardNormalizer(
-                self.num_lanes, self.num_envs, hyperparameters["discount"]
-            )
+            self._reward = RewardNormalizer(self.num_envs, hyperparameters["discount"])
 
-    # ---- acting
+    # ---- lanes that come and go
+
+    def place(self, lane: int, frame: Frame, seed: int) -> None:
+        """Gives a lane to a fresh agent; the others do not notice.
+
+        Raises:
+            ConfigError: the agent differs in structure from the cohort.
+        """
+        check_same_structure(self.frame, frame)
+        settings = frame.hyperparameters()
+        self.frames[lane] = frame
+        self._lanes.place(lane, seeded_networks(frame, seed), settings)
+        clipped = [optimizer.clips for optimizer in self._optimizers]
+        for loss, optimizer in zip(frame.losses, self._optimizers, strict=True):
+            rates = [settings[name] for name in loss.trains.values()]
+            optimizer.place(lane, rates, settings["gradient_max"])
+        self._streams.begin(lane, seed)
+        self.env_steps[lane] = self.updates[lane] = self._owed[lane] = 0
+        for name, values in self._counts.items():
+            values[lane] = getattr(frame.config, name) or 0
+        for memory in (self._replay, self._observation, self._reward):
+            if memory is not None:
+                memory.reset(lane)
+        self.faults.pop(lane, None)
+        self._snapshot.expire()
+        if clipped != [optimizer.clips for optimizer in self._optimizers]:
+            self._updates.clear()  # a captured update does not clip, or does so for nothing
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Keeps the lanes `kept` only, in that order; see `engine.rows`."""
+        self._lanes.keep(kept)
+        for part in (
+            *self._optimizers,
+            self._streams,
+            self._replay,
+            self._observation,
+            self._reward,
+        ):
+            if part is not None:
+                part.keep(kept)
+        self.frames = [self.frames[lane] for lane in kept]
+        self.env_steps, self.updates = self.env_steps[kept], self.updates[kept]
+        self._owed = self._owed[kept]
+        self._counts = {name: values[kept] for name, values in self._counts.items()}
+        self.faults = {kept.index(k): fault for k, fault in self.faults.items() if k in kept}
+        self._snapshot.expire()
+        self._updates.clear()
 
     @property
     def collect_steps(self) -> int | None:
@@ -126,58 +200,8 @@ class Learner:
         if isinstance(config, RolloutConfig):
             return config.rollout_steps
         assert isinstance(config, ReplayConfig)
-        is_alone = self.num_lanes * self.num_envs == 1
-        return config.collect_steps or (None if is_alone else 64)
-
-    @torch.no_grad()
-    def act(
-        self,
-        states: NDArray[np.float32],
-        ahead: int = 0,
-        is_judged: bool = False,
-        **act_kwargs: Any,
-    ) -> NDArray[Any]:
-        """Chooses an action for each environment.
-
-        Args:
-            states: observations, `(N, D)`, lane after lane; N may differ from training when acting
-                greedily.
-            ahead: steps that each environment has made since the last `store`.
-            is_judged: whether this is an evaluation; it has random streams of its own.
-            **act_kwargs: keyword arguments of the frame's `act`.
-
-        Returns:
-            `(N,)` int64 for one discrete choice, `(N, K)` int64 for several, `(N, A)` float32 for
-            reals.
-        """
-        frame, lanes = self.frame, self._lanes
-        if is_judged != self._is_judged:
-            self._is_judged = is_judged
-            lanes.set_training(not is_judged)
-        state = torch.from_numpy(states).view(self.num_lanes, -1, states.shape[-1]).to(self.device)
-        if self._observation is not None:
-            state = self._observation(state)
-        noise = self._noise(state.shape[1], is_judged, act_kwargs)
-        step = torch.full(
-            (self.num_lanes,), float(self.env_steps + ahead * self.num_envs), device=self.device
-        )
-        action: Tensor = lanes.apply(
-            lambda networks, hp, *args: frame.act(
-                networks, args[0], args[1], hp, args[2], **act_kwargs
-            ),
-            lanes.enter(state),
-            lanes.enter(noise),
-            lanes.enter(step),
-        )
-        shape = (len(states),) if isinstance(frame.spec.action, Discrete) else (len(states), -1)
-        return action.reshape(shape).cpu().numpy()
-
-    def _noise(self, num_envs: int, is_judged: bool, act_kwargs: Mapping[str, Any]) -> Tensor:
-        size = self.frame.action_noise
-        if act_kwargs == {"greedy": True}:
-            return torch.zeros(self.num_lanes, num_envs, size, device=self.device)
-        streams = self._judged_streams if is_judged else self._streams
-        return streams.normal(num_envs, size)
+        is_alone = self.num_lanes * self.num_envs == 1 and not self._is_tolerant
+        return config.collect_steps or (None if is_alone else LANES_COLLECT_STEPS)
 
     # ---- storing
 
@@ -187,8 +211,8 @@ class Learner:
         Raises:
             Diverged: a reward or an observation is not finite; nothing is stored.
         """
-        check_transitions(transitions)
-        fields = {key: self._by_lane(np.asarray(value)) for key, value in transitions.items()}
+        self._fail(faults_of_transitions(transitions, self.num_lanes))
+        fields = {key: self._by_lane(torch.as_tensor(v)) for key, v in transitions.items()}
         if self._reward is not None:
             over = torch.maximum(fields["terminated"], fields["truncated"])
             self._reward.update(fields["reward"].transpose(0, 1), over.transpose(0, 1))
@@ -199,22 +223,20 @@ class Learner:
             self._rollout = self._normal(self._to_device(fields))
         if self._observation is not None:
             self._observation.update(fields["state"].flatten(1, 2))
-        steps = int(transitions["weight"].sum()) // self.num_lanes
+        weights = np.asarray(transitions["weight"]).reshape(-1, self.num_lanes, self.num_envs)
+        self._owe(weights.sum((0, 2), dtype=np.int64))
+
+    def _owe(self, steps: NDArray[np.int64]) -> None:
+        """Counts new environment steps `(L,)` and the updates they entitle to."""
         self.env_steps += steps
-        self._owe(steps)
+        if self._replay is not None:
+            after_warmup = np.maximum(self.env_steps - self._counts["warmup_steps"], 0)
+            self._owed += np.minimum(steps, after_warmup) * self._counts["updates_per_step"]
 
-    def _owe(self, steps: int) -> None:
-        """Counts the updates that `steps` environment steps entitle to."""
-        config = self.frame.config
-        if isinstance(config, ReplayConfig) and self.env_steps > config.warmup_steps:
-            after_warmup = min(steps, self.env_steps - config.warmup_steps)
-            self._owed += after_warmup * config.updates_per_step
-
-    def _by_lane(self, values: NDArray[np.float32]) -> Tensor:
+    def _by_lane(self, values: Tensor) -> Tensor:
         """`(T, L * E, ...)` to `(L, T, E, ...)`."""
-        tensor = torch.from_numpy(values)
-        steps, rest = tensor.shape[0], tensor.shape[2:]
-        return tensor.view(steps, self.num_lanes, self.num_envs, *rest).transpose(0, 1)
+        steps, rest = values.shape[0], values.shape[2:]
+        return values.view(steps, self.num_lanes, self.num_envs, *rest).transpose(0, 1)
 
     def _to_device(self, fields: dict[str, Tensor]) -> dict[str, Tensor]:
         moved = {key: value.to(self.device) for key, value in fields.items()}
@@ -228,82 +250,117 @@ class Learner:
             fields["reward"] = self._reward(fields["reward"])
         return fields
 
+    def _fail(self, faults: Faults) -> None:
+        if faults and not self._is_tolerant:
+            raise next(iter(faults.values()))
+        self.faults.update(faults)
+
     # ---- updating
 
     def update(self) -> dict[str, Tensor]:
         """Runs one round of updates: all that the stored steps entitle to.
 
         Returns:
-            Mean of each loss and of what it logs over the round, `(L,)`; empty if there was nothing
-            to do.
+            Mean of each loss and of what it logs over the round, `(L,)`, 0 for a lane without
+            updates; empty if there was nothing to do.
 
         Raises:
             Diverged: a loss or a parameter is not finite; the learner is back in a state in which
                 all were, a snapshot ago.
         """
-        with self._snapshot.guard(self.updates):
-            logs = self._round()
-        if logs:
-            for optimizer in self._optimizers:
-                optimizer.step_schedule()
+        before = self.updates.copy()
+        logs = {} if self._found(self._snapshot.renew()) else self._round()
+        self._found(faults_of_losses(logs))
+        made = self.updates - before
+        self._snapshot.grow_old(int(made.max()))
+        for optimizer in self._optimizers:
+            optimizer.step_schedule(np.flatnonzero(made).tolist())
         return logs
+
+    def _found(self, faults: Faults) -> bool:
+        for lane in faults:
+            self._snapshot.go_back(lane)
+        self._fail(faults)
+        return bool(faults)
 
     def _round(self) -> dict[str, Tensor]:
         sums: dict[str, Tensor] = {}
-        count = 0
-        for losses in self._rounds():
-            count += 1
-            for name, value in losses.items():
+        counts = torch.zeros(self.num_lanes, device=self.device)
+        for record, active in self._rounds():
+            counts += 1 if active is None else active.squeeze(1)
+            for name, value in record.items():
+                value = self._lanes.leave(value)
+                if active is not None:
+                    value = torch.where(active.squeeze(1), value, 0.0)
                 sums[name] = sums[name] + value if name in sums else value
-        logs = {name: self._lanes.leave(total) / count for name, total in sums.items()}
-        check_losses(logs)
-        return logs
+        return {name: total / counts.clamp_min(1) for name, total in sums.items()}
 
-    def _rounds(self) -> Iterator[dict[str, Tensor]]:
-        """Makes the updates of a round one by one."""
+    def _rounds(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+        """Makes the updates of a round one by one; yields what is logged, and by which lanes."""
         if self._replay is not None:
             yield from self._replay_updates()
         else:
             yield from self._rollout_updates()
 
-    def _replay_updates(self) -> Iterator[dict[str, Tensor]]:
+    def _replay_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+        counts = self._owed.astype(np.int64)
+        self._owed -= counts
+        batch_size, done, total = int(self._counts["batch_size"].max()), 0, int(counts.max())
+        numbers = batch_size * self._layout.width * self.num_lanes
+        per_block = max(1, _BLOCK_NUMBERS.get(self.device.type, 0) // numbers)
+        while done < total:
+            block = min(total - done, per_block)
+            batches = self._batches(np.clip(counts - done, 0, block), block, batch_size)
+            for number, batch in enumerate(batches, done):
+                active = counts > number
+                self.updates += active
+                mask = None if active.all() else self._column(active)
+                yield self._learn(self.frame.losses, batch, mask, self._follow_rate(active)), mask
+            done += block
+
+    def _column(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self.device).unsqueeze(1)
+
+    def _batches(
+        self, counts: NDArray[np.int64], num: int, batch_size: int
+    ) -> Iterator[dict[str, Tensor]]:
+        """Draws `num` batches, ready for the losses; lane k uses up `counts[k]` of them."""
+        sizes = self._counts["batch_size"]
+        used, largest = self._column(counts).squeeze(1), (num, batch_size)
+        rows_used = self._column(sizes).squeeze(1)
+        quantiles = self._streams.batches("batch", used, rows_used, largest)
         assert self._replay is not None
-        num_updates, batch_size = int(self._owed), self.frame.config.batch_size
-        self._owed -= num_updates
-        per_block = max(1, _BLOCK_NUMBERS // (batch_size * sum(self._layout.widths.values())))
-        while num_updates > 0:
-            count = min(num_updates, per_block)
-            num_updates -= count
-            quantiles = self._streams.uniform(count * batch_size)
-            rows = self._replay.sample(quantiles).view(self.num_lanes, count, batch_size, -1)
-            for batch in self._batches(self._unpack(rows)):
-                yield self._descend(self.frame.losses, batch)
-                self._follow()
-
-    def _unpack(self, rows: Tensor) -> dict[str, Tensor]:
-        scalars = frozenset({"reward", "terminated", "weight"})
-        return self._normal(self._to_device(self._layout.unpack(rows, scalars)))
-
-    def _batches(self, fields: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-        """Splits fields `(L, U, B, ...)` into U batches, ready for `Lanes.apply`."""
+        rows = self._replay.sample(quantiles.flatten(1)).view(*quantiles.shape, -1)
+        fields = self._normal(self._to_device(self._layout.unpack(rows, _SCALARS)))
+        if (sizes != batch_size).any():
+            places = torch.arange(batch_size, device=self.device)
+            fields["weight"] = fields["weight"] * (places < rows_used.view(-1, 1, 1))
+        size = self.frame.spec.action.size
+        for loss in self.frame.losses:
+            if loss.is_noisy:
+                wide = self._streams.batches(
+                    f"noise/{loss.name}", used, rows_used * size, (num, batch_size * size)
+                )
+                fields[f"noise/{loss.name}"] = wide.view(*quantiles.shape, size)
         dim = 0 if self.num_lanes == 1 else 1
         columns = [self._lanes.enter(value).unbind(dim) for value in fields.values()]
         for values in zip(*columns, strict=True):
             yield dict(zip(fields, values, strict=True))
 
-    def _rollout_updates(self) -> Iterator[dict[str, Tensor]]:
+    def _rollout_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
         fields = self._prepared_rollout()
         batch_size = self.frame.config.batch_size
         rows = fields["reward"].shape[1]
         losses = self.frame.losses
         for index in range(max(loss.passes for loss in losses)):
-            order = self._streams.uniform(rows).argsort(1)
+            order = self._streams.take("order", rows).argsort(1)
             shuffled = {key: _take(value, order) for key, value in fields.items()}
-            active = [loss for loss in losses if index < loss.passes]
+            active = tuple(loss for loss in losses if index < loss.passes)
             columns = [torch.split(value, batch_size, 1) for value in shuffled.values()]
             for values in zip(*columns, strict=True):
                 batch = {k: self._lanes.enter(v) for k, v in zip(fields, values, strict=True)}
-                yield self._descend(active, batch)
+                self.updates += 1
+                yield self._learn(active, batch, None, None), None
 
     @torch.no_grad()
     def _prepared_rollout(self) -> dict[str, Tensor]:
@@ -311,67 +368,117 @@ class Learner:
         assert isinstance(frame, RolloutFrame)
         entered = {key: lanes.enter(value) for key, value in self._rollout.items()}
         extra = lanes.apply(
-            lambda networks, hp, rollout: frame.prepare(networks, rollout, hp), entered
+            "prepare",
+            lambda networks, hp, rollout: frame.prepare(networks, rollout, hp),
+            entered,
         )
         fields = self._rollout | {key: lanes.leave(value) for key, value in extra.items()}
         del fields["next_state"]
         return {key: value.flatten(1, 2) for key, value in fields.items()}
 
-    def _descend(self, losses: Sequence[Loss], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Takes one gradient step on each loss in turn; returns losses and logs."""
+    def _learn(
+        self,
+        losses: Sequence[Loss],
+        batch: dict[str, Tensor],
+        active: Tensor | None,
+        follow: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Makes one update, on a GPU as one graph."""
+        names = tuple(loss.name for loss in losses)
+        key = (names, tuple(batch["reward"].shape), active is None, follow is None)
+        if key not in self._updates:
+            can_capture = self.num_lanes > 1 and all(o.is_capturable for o in self._optimizers)
+            device = self.device if can_capture else torch.device("cpu")
+            self._updates[key] = Captured(lambda *args: self._descend(names, *args), device)
+        record: dict[str, Tensor] = self._updates[key](batch, active, follow)
+        return record
+
+    def _descend(
+        self,
+        names: Sequence[str],
+        batch: dict[str, Tensor],
+        active: Tensor | None,
+        follow: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Takes one gradient step on each loss in turn, and moves the target networks."""
         record: dict[str, Tensor] = {}
         for loss, stack, optimizer in zip(
             self.frame.losses, self._lanes.stacks, self._optimizers, strict=False
         ):
-            if loss not in losses:
+            if loss.name not in names:
                 continue
+            own = {key: value for key, value in batch.items() if not key.startswith("noise/")}
             if loss.is_noisy:
-                shape = (*batch["reward"].shape[-1:], self.frame.spec.action.size)
-                batch["noise"] = self._lanes.enter(self._streams.normal(*shape))
-            value, logs = self._lanes.apply(_rule(loss), batch)
-            stack.differentiate(value.sum())
-            optimizer.step()
-            record[loss.name] = value.detach()
+                own["noise"] = batch[f"noise/{loss.name}"]
+            value, logs = self._lanes.descend(loss.name, _rule(loss), stack, own)
+            optimizer.step(active)
+            record[loss.name] = value
             record.update(logs)
-        self.updates += 1
+        if follow is not None:
+            self._follow(follow)
         return record
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Moves target networks after their online networks."""
-        config = self.frame.config
-        assert isinstance(config, ReplayConfig)
-        if config.update_steps is not None and self.updates % config.update_steps:
-            return
-        for online, target in self._pairs():
-            if config.update_steps is not None:
-                target.flat.copy_(online.flat)
-            else:
-                rate = self._lanes.leave(self._lanes.hyperparameters["update_rate"])
-                target.flat.lerp_(online.flat, rate.unsqueeze(1))
+    def _follow_rate(self, active: NDArray[np.bool_]) -> Tensor | None:
+        """How far target networks go to their online networks in this update, `(L, 1)`.
 
-    def _pairs(self) -> Iterator[tuple[Stack, Stack]]:
+        None where no lane's target moves.
+        """
+        if self.frame.config.update_steps is None:  # type: ignore[attr-defined]
+            rate = self._lanes.settings["update_rate"].unsqueeze(1)
+            return rate if active.all() else rate * self._column(active)
+        due = active & (self.updates % np.maximum(self._counts["update_steps"], 1) == 0)
+        return self._column(due.astype(np.float32)) if due.any() else None
+
+    @torch.no_grad()
+    def _follow(self, rate: Tensor) -> None:
         targets = self._lanes.stacks[len(self.frame.losses) :]
         for index, target in zip(self._followers, targets, strict=True):
-            yield self._lanes.stacks[index], target
+            target.flat.lerp_(self._lanes.stacks[index].flat, rate)
 
     # ---- state
 
-    def weights(self) -> dict[str, Any]:
+    def rows(self, lanes: Sequence[int] | None = None) -> AgentRows:
+        """Returns a copy of what acting depends on, of some lanes or of all."""
+        place = list(range(self.num_lanes)) if lanes is None else list(lanes)
+        tensors = read_rows(self._lanes, self._observation)
+        seeds = np.array(self._streams.seeds, np.int64)
+        live = AgentRows({k: v.detach() for k, v in tensors.items()}, seeds, self.env_steps)
+        return live.take(place)
+
+    def weights(self, lane: int | None = None) -> dict[str, Any]:
         """Returns what acting needs.
 
-        Parameters `(L, ...)` by role and name, and the moments of the normalizer.
+        Args:
+            lane: whose; None is all lanes.
+
+        Returns:
+            Parameters `(L, ...)` by role and name, and the moments of a lane's normalizer.
         """
+        lanes = slice(None) if lane is None else slice(lane, lane + 1)
         networks = {
-            role: {name: self._lanes.leave(leaf.detach()).clone() for name, leaf in named.items()}
+            role: {
+                name: self._lanes.leave(leaf.detach())[lanes].cpu().clone()
+                for name, leaf in named.items()
+            }
             for role, named in self._lanes.parameters.items()
         }
-        observation = self._observation.moments.state_dict() if self._observation else None
-        return {"networks": networks, "observation": observation}
+        moments = self._observation.moments.state_dict(lane or 0) if self._observation else None
+        return {"networks": networks, "observation": moments}
+
+    def weights_in(self, rows: AgentRows, row: int) -> dict[str, Any]:
+        """Returns, in the form of `weights`, what stands in a row."""
+        networks = {
+            role: {name: value.cpu().unsqueeze(0) for name, value in named.items()}
+            for index, stack in enumerate(self._lanes.stacks)
+            for role, named in stack.unflatten(rows.tensors[f"parameters/{index}"][row]).items()
+        }
+        names = ("mean", "variance", "count")
+        moments = {name: rows.tensors[name][row].cpu() for name in names if name in rows.tensors}
+        return {"networks": networks, "observation": moments or None}
 
     @torch.no_grad()
-    def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """Takes over what `weights` returned.
+    def load_weights(self, weights: Mapping[str, Any], lane: int = 0) -> None:
+        """Gives a lane what `weights` returned for one.
 
         Raises:
             ConfigError: the networks have other parameters.
@@ -379,53 +486,54 @@ class Learner:
         for role, named in self._lanes.parameters.items():
             saved = weights["networks"].get(role, {})
             for name, leaf in named.items():
-                if name not in saved or self._lanes.leave(leaf).shape != saved[name].shape:
+                own = self._lanes.leave(leaf)[lane]
+                if name not in saved or own.shape != saved[name].shape[1:]:
                     raise ConfigError(
                         f"The checkpoint must hold '{name}' of network '{role}' in shape "
-                        f"{tuple(leaf.shape)}, but "
+                        f"{tuple(own.shape)}, but "
                         f"does not. Has the model changed since it was trained?"
                     )
-                leaf.copy_(self._lanes.enter(saved[name]))
+                own.copy_(saved[name][0])
         if self._observation is not None:
-            self._observation.load_state_dict(weights["observation"])
+            self._observation.load_state_dict(weights["observation"], lane)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Returns all that training on needs."""
+    def state_dict(self, lane: int = 0) -> dict[str, Any]:
+        """Returns all that a lane needs to train on, there or alone."""
+        counts = (self.env_steps[lane], self.updates[lane], self._owed[lane])
         return {
-            "weights": self.weights(),
-            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
-            "streams": self._streams.state_dict(),
-            "judged_streams": self._judged_streams.state_dict(),
+            "weights": self.weights(lane),
+            "optimizers": [optimizer.state_dict(lane) for optimizer in self._optimizers],
+            "streams": self._streams.state_dict(lane),
             "global_rng": torch.get_rng_state(),
-            "counts": (self.env_steps, self.updates, self._owed),
-            "replay": self._replay.state_dict() if self._replay else None,
-            "reward": self._reward.state_dict() if self._reward else None,
+            "counts": (int(counts[0]), int(counts[1]), float(counts[2])),
+            "replay": self._replay.state_dict(lane) if self._replay else None,
+            "reward": self._reward.state_dict(lane) if self._reward else None,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state` was taken."""
-        self.load_weights(state["weights"])
+    def load_state_dict(self, state: Mapping[str, Any], lane: int = 0) -> None:
+        """Goes on with a lane where `state` was taken."""
+        self.load_weights(state["weights"], lane)
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        self._streams.load_state_dict(state["streams"])
-        self._judged_streams.load_state_dict(state["judged_streams"])
+            optimizer.load_state_dict(saved, lane)
+        self._streams.load_state_dict(state["streams"], lane)
         torch.set_rng_state(state["global_rng"])
-        self.env_steps, self.updates, self._owed = state["counts"]
+        self.env_steps[lane], self.updates[lane], self._owed[lane] = state["counts"]
         if self._replay is not None:
-            self._replay.load_state_dict(state["replay"])
+            self._replay.load_state_dict(state["replay"], lane)
         if self._reward is not None:
-            self._reward.load_state_dict(state["reward"])
+            self._reward.load_state_dict(state["reward"], lane)
 
 
-def _replay_buffer(num_lanes: int, config: ReplayConfig, width: int) -> ReplayBuffer:
-    size = config.replay_size
+def _replay_buffer(
+    num_lanes: int, size: int, width: int, device: torch.device | str
+) -> ReplayBuffer:
     try:
-        return ReplayBuffer(num_lanes, size, width, torch.device(config.replay_device))
+        return ReplayBuffer(num_lanes, size, width, torch.device(device))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"frame_config.replay_size={size} transitions of {width} numbers must fit on "
-            f"replay_device='{config.replay_device}', but: {reason}. "
+            f"replay_device='{device}', but: {reason}. "
             'Lower replay_size, or set replay_device to "cpu".'
         ) from error
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from sweeprl.engine.rows import keep_rows
 
 __all__ = ["ObservationNormalizer", "RewardNormalizer", "RunningMoments"]
 
@@ -20,33 +23,53 @@ class RunningMoments:
     Variances, equation 2.1.
 
     Args:
-        shape: of one lane's number.
         num_lanes: L.
+        *shape: of one lane's number.
+        device: where they are kept.
     """
 
-    def __init__(self, num_lanes: int, *shape: int) -> None:
-        self.mean = torch.zeros(num_lanes, *shape, dtype=torch.float64)
-        self.variance = torch.ones(num_lanes, *shape, dtype=torch.float64)
-        self.count = 1e-4
+    def __init__(self, num_lanes: int, *shape: int, device: torch.device | str = "cpu") -> None:
+        self.mean = torch.zeros(num_lanes, *shape, dtype=torch.float64, device=device)
+        self.variance = torch.ones_like(self.mean)
+        self.count = torch.empty(
+            num_lanes, *[1] * len(shape), dtype=torch.float64, device=device
+        ).fill_(_NOTHING)
 
     def update(self, values: Tensor) -> None:
         """Takes in values `(L, R, *shape)`."""
-        values = values.double().cpu()
+        values = values.to(self.mean.device, torch.float64)
         count, mean = values.shape[1], values.mean(1)
         variance = values.var(1, unbiased=False)
         delta, total = mean - self.mean, self.count + count
         between = delta**2 * (self.count * count / total)
-        self.variance = (self.variance * self.count + variance * count + between) / total
-        self.mean = self.mean + delta * (count / total)
-        self.count = total
+        merged = (self.variance * self.count + variance * count + between) / total
+        self.variance.copy_(merged)
+        self.mean += delta * (count / total)
+        self.count += count
 
-    def state_dict(self) -> dict[str, Any]:
-        """Returns the moments."""
-        return {"mean": self.mean, "variance": self.variance, "count": self.count}
+    def reset(self, lane: int) -> None:
+        """Forgets what a lane has seen."""
+        self.mean[lane], self.variance[lane], self.count[lane] = 0.0, 1.0, _NOTHING
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def keep(self, kept: Sequence[int]) -> None:
+        """Keeps the lanes `kept` only."""
+        self.mean, self.variance = keep_rows(self.mean, kept), keep_rows(self.variance, kept)
+        self.count = keep_rows(self.count, kept)
+
+    def state_dict(self, lane: int = 0) -> dict[str, Any]:
+        """Returns a lane's moments."""
+        parts = {"mean": self.mean, "variance": self.variance, "count": self.count}
+        return {name: value[lane].cpu().clone() for name, value in parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any], lane: int = 0) -> None:
         """Goes on where `state` was taken."""
-        self.mean, self.variance, self.count = state["mean"], state["variance"], state["count"]
+        self.mean[lane] = state["mean"].to(self.mean.device)
+        self.variance[lane] = state["variance"].to(self.mean.device)
+        self.count[lane] = state["count"].to(self.mean.device)
+
+
+_NOTHING = 1e-4
+"""The weight of the moments to begin with, in observations."""
 
 
 class ObservationNormalizer:
@@ -59,18 +82,20 @@ class ObservationNormalizer:
     """
 
     def __init__(self, num_lanes: int, size: int, device: torch.device) -> None:
-        self.moments = RunningMoments(num_lanes, size)
-        self._device = device
-        self._read()
+        self.moments = RunningMoments(num_lanes, size, device=device)
+        self._shift = torch.zeros(num_lanes, size, device=device)
+        self._scale = torch.ones(num_lanes, size, device=device)
+        self.read()
 
-    def _read(self) -> None:
-        self._shift = self.moments.mean.float().to(self._device)
-        self._scale = (self.moments.variance + 1e-8).rsqrt().float().to(self._device)
+    def read(self) -> None:
+        """Looks at the moments anew, after they have changed."""
+        self._shift.copy_(self.moments.mean)
+        self._scale.copy_((self.moments.variance + 1e-8).rsqrt())
 
     def update(self, states: Tensor) -> None:
         """Takes in observations `(L, R, D)`."""
         self.moments.update(states)
-        self._read()
+        self.read()
 
     def __call__(self, states: Tensor) -> Tensor:
         """Returns the normalised observations."""
@@ -78,10 +103,20 @@ class ObservationNormalizer:
         normal = (states - self._shift.view(shape)) * self._scale.view(shape)
         return normal.clamp_(-_BOUND, _BOUND)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def reset(self, lane: int) -> None:
+        """Forgets what a lane has seen."""
+        self.moments.reset(lane)
+        self.read()
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Keeps the lanes `kept` only."""
+        self.moments.keep(kept)
+        self._shift, self._scale = keep_rows(self._shift, kept), keep_rows(self._scale, kept)
+
+    def load_state_dict(self, state: dict[str, Any], lane: int = 0) -> None:
         """Goes on where `state` was taken."""
-        self.moments.load_state_dict(state)
-        self._read()
+        self.moments.load_state_dict(state, lane)
+        self.read()
 
 
 class RewardNormalizer:
@@ -90,20 +125,20 @@ class RewardNormalizer:
     Engstrom et al. 2020, Implementation Matters in Deep Policy Gradients, section 3 item 2, https://arxiv.org/abs/2005.12729.
 
     Args:
-        num_lanes: L.
         num_envs: environments of each lane.
-        discount: of each lane, `(L,)`.
+        discount: of each lane, `(L,)`; read anew in every update.
     """
 
-    def __init__(self, num_lanes: int, num_envs: int, discount: Tensor) -> None:
-        self.moments = RunningMoments(num_lanes)
-        self._discount = discount.cpu().unsqueeze(1)
-        self._returns = torch.zeros(num_lanes, num_envs)
+    def __init__(self, num_envs: int, discount: Tensor) -> None:
+        self.moments = RunningMoments(len(discount), device=discount.device)
+        self._discount = discount.unsqueeze(1)
+        self._returns = torch.zeros(len(discount), num_envs, device=discount.device)
 
     def update(self, rewards: Tensor, over: Tensor) -> None:
         """Takes in a chunk of rewards and episode ends, `(T, L, E)`."""
         returns = []
-        for reward, end in zip(rewards.cpu(), over.cpu(), strict=True):
+        device = self._returns.device
+        for reward, end in zip(rewards.to(device), over.to(device), strict=True):
             self._returns = self._returns * self._discount + reward
             returns.append(self._returns)
             self._returns = self._returns * (1 - end)
@@ -115,11 +150,25 @@ class RewardNormalizer:
         shape = (-1, *[1] * (rewards.dim() - 1))
         return (rewards * scale.view(shape)).clamp(-_BOUND, _BOUND)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Returns moments and the running returns."""
-        return {"moments": self.moments.state_dict(), "returns": self._returns}
+    def reset(self, lane: int) -> None:
+        """Forgets what a lane has seen."""
+        self.moments.reset(lane)
+        self._returns[lane] = 0.0
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def keep(self, kept: Sequence[int]) -> None:
+        """Keeps the lanes `kept` only; their discounts have been kept before."""
+        self.moments.keep(kept)
+        self._returns = keep_rows(self._returns, kept)
+        self._discount = self._discount[: len(kept)]
+
+    def state_dict(self, lane: int = 0) -> dict[str, Any]:
+        """Returns a lane's moments and running returns."""
+        return {
+            "moments": self.moments.state_dict(lane),
+            "returns": self._returns[lane].cpu().clone(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], lane: int = 0) -> None:
         """Goes on where `state` was taken."""
-        self.moments.load_state_dict(state["moments"])
-        self._returns = state["returns"]
+        self.moments.load_state_dict(state["moments"], lane)
+        self._returns[lane] = state["returns"].to(self._returns.device)

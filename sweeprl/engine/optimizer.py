@@ -1,16 +1,17 @@
-"""One torch optimizer for all lanes, each lane with its own learning rate."""
+"""One torch optimizer for all lanes, each lane with its own learning rate and step count."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sweeprl.engine.lanes import Stack
+from sweeprl.engine.rows import keep_rows
 from sweeprl.errors import ConfigError
 
 __all__ = ["LaneOptimizer", "check_optimizer"]
@@ -21,15 +22,16 @@ OptimizerClass = Callable[..., torch.optim.Optimizer]
 class LaneOptimizer:
     """Steps a stack of parameters with any element-wise optimizer.
 
-    The optimizer takes a step with learning rate 1 over all lanes at once; the step is then scaled
-    by the learning rate of each lane and role. This equals L separate optimizers wherever a step
-    is proportional to the learning rate, which is checked when it is built.
+    The optimizer takes a step with learning rate 1; the step is then scaled by the learning rate
+    of each lane and role. This equals L separate optimizers wherever a step is proportional to the
+    learning rate, which is checked when it is built.
 
     Args:
         stack: what is trained; its `grad` holds the gradient.
         optimizer_class: builds the optimizer.
         optimizer_kwargs: its settings, without the learning rate.
-        learning_rate: for each role of the stack, one number for each lane, `(L,)`.
+        learning_rate: for each role of the stack, one number for each lane, `(L,)`; roles that
+            share one share the tensor.
         gradient_max: largest norm of the gradient of one role's parameters, for each lane, `(L,)`.
         scheduler: builds a learning-rate scheduler around an optimizer, or None.
 
@@ -49,46 +51,228 @@ class LaneOptimizer:
     ) -> None:
         check_optimizer(optimizer_class, optimizer_kwargs)
         self._stack = stack
-        self._gradient_max = gradient_max.unsqueeze(1)
+        self._gradient_max = gradient_max.clone().unsqueeze(1)
         self._clips = bool(torch.isfinite(gradient_max).any())
-        self._parameter = nn.Parameter(stack.flat)
-        self._parameter.grad = stack.grad
-        self._optimizer = _build(optimizer_class, [self._parameter], optimizer_kwargs)
-        # Without torch's wrappers for profiling and hooks, which a small step would notice.
-        self._step: Any = inspect.unwrap(type(self._optimizer).step)
+        is_alone = len(stack.flat) == 1
+        kind = (
+            _Separate if is_alone or not _can_stack(optimizer_class, optimizer_kwargs) else _Stacked
+        )
+        self._steps: _Steps = kind(stack, optimizer_class, optimizer_kwargs)
         self._rates = _Rates(learning_rate, stack.sizes, scheduler)
 
+    @property
+    def is_capturable(self) -> bool:
+        """Whether a step reads and writes tensors only."""
+        return isinstance(self._steps, _Stacked)
+
+    @property
+    def clips(self) -> bool:
+        """Whether any lane limits its gradient."""
+        return self._clips
+
     @torch.no_grad()
-    def step(self) -> None:
-        """Moves the parameters along the gradient in the stack."""
+    def step(self, active: Tensor | None = None) -> None:
+        """Moves the parameters along the gradient in the stack.
+
+        Args:
+            active: which lanes take the step, `(L, 1)` bool; None is all.
+        """
         flat, grad = self._stack.flat, self._stack.grad
         if self._clips:
             for part in torch.split(grad, self._stack.sizes, 1):
                 norm = torch.linalg.vector_norm(part, dim=1, keepdim=True)
                 part.mul_((self._gradient_max / (norm + 1e-6)).clamp_max_(1.0))
         before = flat.clone()
-        self._step(self._optimizer)
+        self._steps.step(active)
         torch.lerp(before, flat, self._rates.tensor, out=flat)
+        if active is not None:
+            torch.where(active, flat, before, out=flat)
 
-    def step_schedule(self) -> None:
-        """Moves the learning rates along their schedule."""
-        self._rates.step()
+    def step_schedule(self, lanes: Sequence[int] | None = None) -> None:
+        """Moves the learning rates of some lanes, or of all, along their schedule."""
+        self._rates.step(range(len(self._stack.flat)) if lanes is None else lanes)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Returns moments, step counts and the schedule's place."""
-        return {"optimizer": self._optimizer.state_dict(), "rates": self._rates.state_dict()}
+    def place(self, lane: int, rates: Sequence[float], gradient_max: float) -> None:
+        """Gives a lane a fresh optimizer with other settings."""
+        self._steps.reset(lane)
+        self._rates.place(lane, rates)
+        self._gradient_max[lane] = gradient_max
+        self._clips = bool(torch.isfinite(self._gradient_max).any())
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def keep(self, kept: Sequence[int]) -> None:
+        """Keeps the lanes `kept` only; the stack has done so before."""
+        self._steps.keep(kept)
+        self._rates.keep(kept)
+        self._gradient_max = keep_rows(self._gradient_max, kept)
+
+    def copy(self) -> Any:
+        """Returns the moments and step counts of all lanes."""
+        return self._steps.copy()
+
+    def restore(self, copy: Any, lane: int) -> None:
+        """Gives a lane the moments and step count that it had when `copy` was made."""
+        self._steps.restore(copy, lane)
+
+    def state_dict(self, lane: int = 0) -> dict[str, Any]:
+        """Returns a lane's moments, step count and place in the schedule."""
+        return {"moments": self._steps.state_dict(lane), "rates": self._rates.state_dict(lane)}
+
+    def load_state_dict(self, state: dict[str, Any], lane: int = 0) -> None:
         """Goes on where `state` was taken."""
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._rates.load_state_dict(state["rates"])
+        self._steps.load_state_dict(state["moments"], lane)
+        self._rates.load_state_dict(state["rates"], lane)
+
+
+class _Steps(Protocol):
+    """Steps with learning rate 1 over the rows of a stack."""
+
+    def step(self, active: Tensor | None) -> None: ...
+    def reset(self, lane: int) -> None: ...
+    def keep(self, kept: Sequence[int]) -> None: ...
+    def state_dict(self, lane: int) -> dict[str, Tensor]: ...
+    def load_state_dict(self, state: dict[str, Tensor], lane: int) -> None: ...
+    def copy(self) -> Any: ...
+    def restore(self, copy: Any, lane: int) -> None: ...
+
+
+class _Separate:
+    """One torch optimizer for each lane: for a single lane, and for classes that cannot be stacked."""
+
+    def __init__(
+        self, stack: Stack, optimizer_class: OptimizerClass, settings: Mapping[str, Any]
+    ) -> None:
+        self._stack, self._class, self._settings = stack, optimizer_class, settings
+        self._make(range(len(stack.flat)))
+
+    def _make(self, lanes: Sequence[int]) -> None:
+        self._parameters: list[nn.Parameter] = []
+        self._optimizers: list[torch.optim.Optimizer] = []
+        for lane in lanes:
+            parameter = nn.Parameter(self._stack.flat[lane : lane + 1])
+            parameter.grad = self._stack.grad[lane : lane + 1]
+            self._parameters.append(parameter)
+            self._optimizers.append(
+                _build(self._class, [parameter], self._settings, {"fused": True})
+            )
+        # Without torch's wrappers for profiling and hooks, which a small step would notice.
+        self._step: Any = inspect.unwrap(type(self._optimizers[0]).step)
+
+    def step(self, active: Tensor | None) -> None:
+        takes_part = [True] * len(self._optimizers) if active is None else active.flatten().tolist()
+        for optimizer, is_active in zip(self._optimizers, takes_part, strict=True):
+            if is_active:
+                self._step(optimizer)
+
+    def reset(self, lane: int) -> None:
+        self._optimizers[lane].state.clear()
+
+    def keep(self, kept: Sequence[int]) -> None:
+        states = [self.state_dict(lane) for lane in kept]
+        self._make(range(len(kept)))
+        for lane, state in enumerate(states):
+            self.load_state_dict(state, lane)
+
+    def state_dict(self, lane: int) -> dict[str, Tensor]:
+        state = self._optimizers[lane].state[self._parameters[lane]]
+        return {name: _flat(value).clone() for name, value in state.items() if value is not None}
+
+    def load_state_dict(self, state: dict[str, Tensor], lane: int) -> None:
+        shape = self._parameters[lane].shape
+        restored = {k: v.clone().view(shape if v.dim() else ()) for k, v in state.items()}
+        plain = self._optimizers[lane].state_dict()
+        self._optimizers[lane].load_state_dict({**plain, "state": {0: restored} if state else {}})
+
+    def copy(self) -> list[dict[str, Tensor]]:
+        return [self.state_dict(lane) for lane in range(len(self._optimizers))]
+
+    def restore(self, copy: list[dict[str, Tensor]], lane: int) -> None:
+        self.load_state_dict(copy[lane], lane)
+
+
+class _Stacked:
+    """One torch optimizer over all lanes, whose step counts are `(L, 1)` instead of one number."""
+
+    def __init__(
+        self, stack: Stack, optimizer_class: OptimizerClass, settings: Mapping[str, Any]
+    ) -> None:
+        self._stack, self._settings = stack, settings
+        self._parameter = nn.Parameter(stack.flat)
+        is_on_gpu = stack.flat.device.type == "cuda"
+        tensors_only = {"capturable": True} if is_on_gpu else {"differentiable": True}
+        self._optimizer = _build(
+            optimizer_class, [self._parameter], settings, {"foreach": False, **tensors_only}
+        )
+        self._step: Any = inspect.unwrap(type(self._optimizer).step)
+        self._make_state()
+
+    @torch.no_grad()
+    def _make_state(self) -> None:
+        """Torch makes the state in the first step, which is taken and taken back here."""
+        before = self._stack.flat.clone()
+        self._bind()
+        self._step(self._optimizer)
+        self._stack.flat.copy_(before)
+        num = len(before)
+        self._state: dict[str, Tensor] = {
+            name: value.to(before.device).expand(num, 1).clone() if value.dim() == 0 else value
+            for name, value in self._optimizer.state[self._parameter].items()
+            if value is not None
+        }
+        for lane in range(num):
+            self.reset(lane)
+        self._bind()
+
+    def _bind(self) -> None:
+        self._parameter = nn.Parameter(self._stack.flat)
+        self._parameter.grad = self._stack.grad
+        self._optimizer.param_groups[0]["params"] = [self._parameter]
+        self._optimizer.state.clear()
+        if hasattr(self, "_state"):
+            self._optimizer.state[self._parameter] = self._state
+
+    def step(self, active: Tensor | None) -> None:
+        if active is None:
+            self._step(self._optimizer)
+            return
+        before = self.copy()
+        self._step(self._optimizer)
+        for name, value in self._state.items():
+            torch.where(active, value, before[name], out=value)
+
+    def reset(self, lane: int) -> None:
+        for value in self._state.values():
+            value[lane] = 0
+
+    def keep(self, kept: Sequence[int]) -> None:
+        self._state = {name: keep_rows(value, kept) for name, value in self._state.items()}
+        self._bind()
+
+    def state_dict(self, lane: int) -> dict[str, Tensor]:
+        return {name: _flat(value[lane]).clone() for name, value in self._state.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor], lane: int) -> None:
+        self.reset(lane)
+        for name, value in state.items():
+            self._state[name][lane] = value.to(self._stack.flat.device)
+
+    def copy(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self._state.items()}
+
+    def restore(self, copy: dict[str, Tensor], lane: int) -> None:
+        for name, value in copy.items():
+            self._state[name][lane] = value[lane]
+
+
+def _flat(value: Tensor) -> Tensor:
+    """A lane's moments as `(P,)`, its counts as a number without dimensions."""
+    return value.reshape(()) if value.numel() == 1 and value.dim() < 2 else value.reshape(-1)
 
 
 class _Rates:
     """The learning rate of every lane and role, and its schedule.
 
-    Schedulers change the groups of an optimizer; here one that trains nothing has a group for each
-    lane and role.
+    Schedulers change the groups of an optimizer; here one that trains nothing, for each lane, has a
+    group for each role.
     """
 
     def __init__(
@@ -97,55 +281,75 @@ class _Rates:
         sizes: Sequence[int],
         scheduler: Callable[[torch.optim.Optimizer], Any] | None,
     ) -> None:
-        self._sizes = sizes
-        self._shape = (len(learning_rate), len(learning_rate[0]))
-        self._device = learning_rate[0].device
-        numbers = torch.stack(list(learning_rate)).flatten().tolist()
-        groups = [{"params": [nn.Parameter(torch.zeros(()))], "lr": rate} for rate in numbers]
-        self._holder = torch.optim.SGD(groups, lr=1.0)
-        self._scheduler = scheduler(self._holder) if scheduler else None
-        self.tensor = self._read()
-
-    def _read(self) -> Tensor:
+        self._sizes, self._scheduler = sizes, scheduler
+        self._is_shared = all(rate is learning_rate[0] for rate in learning_rate)
+        numbers = torch.stack(list(learning_rate), 1)
+        width = 1 if self._is_shared else sum(sizes)
+        self.tensor = torch.empty(len(numbers), width, device=numbers.device)
         """`(L, 1)` where one rate serves all roles, `(L, P)` otherwise."""
-        numbers = [group["lr"] for group in self._holder.param_groups]
-        rates = torch.tensor(numbers, device=self._device).view(self._shape)
-        if bool((rates == rates[0]).all()):
-            return rates[0].unsqueeze(1)
-        columns = [
-            rate.unsqueeze(1).expand(-1, size)
-            for rate, size in zip(rates, self._sizes, strict=True)
-        ]
-        return torch.cat(columns, 1)
+        self._schedules: list[Any] = [None] * len(numbers)
+        for lane, rates in enumerate(numbers.tolist()):
+            self.place(lane, rates)
 
-    def step(self) -> None:
+    def place(self, lane: int, rates: Sequence[float]) -> None:
+        if self._scheduler is not None:
+            groups = [{"params": [nn.Parameter(torch.zeros(()))], "lr": rate} for rate in rates]
+            self._schedules[lane] = self._scheduler(torch.optim.SGD(groups, lr=1.0))
+            rates = self._scheduled(lane)
+        self._write(lane, rates)
+
+    def _scheduled(self, lane: int) -> list[float]:
+        return [group["lr"] for group in self._schedules[lane].optimizer.param_groups]
+
+    def _write(self, lane: int, rates: Sequence[float]) -> None:
+        if self._is_shared:
+            self.tensor[lane] = rates[0]
+            return
+        for part, rate in zip(
+            torch.split(self.tensor[lane], list(self._sizes)), rates, strict=True
+        ):
+            part.fill_(rate)
+
+    def step(self, lanes: Sequence[int]) -> None:
         if self._scheduler is None:
             return
         with warnings.catch_warnings():
             # The holder never steps: what it would warn of is the order of steps.
             warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-            try:
-                self._scheduler.step()
-            except ValueError as error:
-                name = type(self._scheduler).__name__
-                raise ConfigError(
-                    f"lr_scheduler {name} must last for all rounds of updates, but: {error}"
-                ) from error
-        self.tensor = self._read()
+            for lane in lanes:
+                self._step_lane(lane)
 
-    def state_dict(self) -> dict[str, Any]:
+    def _step_lane(self, lane: int) -> None:
+        schedule = self._schedules[lane]
+        try:
+            schedule.step()
+        except ValueError as error:
+            raise ConfigError(
+                f"lr_scheduler {type(schedule).__name__} must last for all rounds of updates, "
+                f"but: {error}"
+            ) from error
+        self._write(lane, self._scheduled(lane))
+
+    def keep(self, kept: Sequence[int]) -> None:
+        self.tensor = keep_rows(self.tensor, kept)
+        self._schedules = [self._schedules[lane] for lane in kept]
+
+    def state_dict(self, lane: int) -> dict[str, Any]:
         if self._scheduler is None:
             return {}
-        rates = [group["lr"] for group in self._holder.param_groups]
-        return {"rates": rates, "schedule": _plain(self._scheduler.state_dict())}
+        return {
+            "rates": self._scheduled(lane),
+            "schedule": _plain(self._schedules[lane].state_dict()),
+        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], lane: int) -> None:
         if self._scheduler is None:
             return
-        self._scheduler.load_state_dict(state["schedule"])
-        for group, rate in zip(self._holder.param_groups, state["rates"], strict=True):
+        self._schedules[lane].load_state_dict(state["schedule"])
+        groups = self._schedules[lane].optimizer.param_groups
+        for group, rate in zip(groups, state["rates"], strict=True):
             group["lr"] = rate
-        self.tensor = self._read()
+        self._write(lane, state["rates"])
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:
@@ -154,10 +358,14 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _build(
-    optimizer_class: OptimizerClass, parameters: list[nn.Parameter], settings: Mapping[str, Any]
+    optimizer_class: OptimizerClass,
+    parameters: list[nn.Parameter],
+    settings: Mapping[str, Any],
+    options: Mapping[str, bool],
 ) -> torch.optim.Optimizer:
-    has_fused = "fused" in inspect.signature(optimizer_class).parameters
-    extra = {"fused": True} if has_fused and "fused" not in settings else {}
+    """Builds an optimizer; `options` are told to it where it knows them."""
+    known = inspect.signature(optimizer_class).parameters
+    extra = {key: value for key, value in options.items() if key in known and key not in settings}
     try:
         return optimizer_class(parameters, lr=1.0, **settings, **extra)
     except (TypeError, ValueError) as error:
@@ -216,10 +424,39 @@ def _trial_run(
     rate: float,
 ) -> Tensor:
     parameter = nn.Parameter(start.clone())
-    optimizer = _build(optimizer_class, [parameter], settings)
+    optimizer = _build(optimizer_class, [parameter], settings, {"fused": True})
     for group in optimizer.param_groups:
         group["lr"] = rate
     for gradient in gradients:
         parameter.grad = gradient.clone()
         optimizer.step()
     return parameter.detach()
+
+
+def _can_stack(optimizer_class: OptimizerClass, settings: Mapping[str, Any]) -> bool:
+    """Tries whether a lane that begins later than another goes where it would go alone."""
+    stack = _Numbers(torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]]))
+    alone = _Numbers(stack.flat[1:].clone())
+    gradients = torch.tensor([[1.0, 2.0, 3.0], [-0.1, 0.2, 5.0]])
+    separate = _Separate(alone, optimizer_class, settings)  # type: ignore[arg-type]
+    try:
+        with torch.no_grad():
+            stacked = _Stacked(stack, optimizer_class, settings)  # type: ignore[arg-type]
+            stack.grad.copy_(gradients)
+            stacked.step(torch.tensor([[True], [False]]))
+            stack.flat[1:].copy_(alone.flat)
+            for number in (1, 2):
+                stack.grad.copy_(gradients * number)
+                alone.grad.copy_(gradients[1:] * number)
+                stacked.step(None)
+                separate.step(None)
+    except (RuntimeError, TypeError, ValueError):
+        return False
+    return torch.allclose(stack.flat[1:], alone.flat, atol=1e-6)
+
+
+class _Numbers:
+    """As much of a stack as an optimizer needs."""
+
+    def __init__(self, flat: Tensor) -> None:
+        self.flat, self.grad = flat, torch.zeros_like(flat)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sweeprl.config import ActionSpec, Continuous, Discrete
+from sweeprl.config import ActionSpec, Continuous, Discrete, EnvSpec
+from sweeprl.engine.rows import keep_rows
 
 __all__ = ["FieldLayout", "ReplayBuffer", "as_action"]
 
@@ -21,6 +23,18 @@ class FieldLayout:
 
     def __init__(self, widths: dict[str, int]) -> None:
         self.widths = widths
+
+    @classmethod
+    def of(cls, spec: EnvSpec) -> FieldLayout:
+        """The layout of an environment's transitions."""
+        size = spec.observation_size
+        ends = {"reward": 1, "next_state": size, "terminated": 1, "weight": 1}
+        return cls({"state": size, "action": spec.action.size, **ends})
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return sum(self.widths.values())
 
     def pack(self, fields: dict[str, Tensor]) -> Tensor:
         """Joins fields `(..., width)`, or `(...)` where the width is 1, into rows `(..., W)`."""
@@ -50,7 +64,7 @@ def as_action(numbers: Tensor, action: ActionSpec) -> Tensor:
 
 
 class ReplayBuffer:
-    """The latest transitions of L lanes.
+    """The latest transitions of L lanes, each as far along as it is.
 
     Mnih et al. 2015, https://www.nature.com/articles/nature14236 (experience replay).
 
@@ -64,19 +78,26 @@ class ReplayBuffer:
     def __init__(self, num_lanes: int, size: int, width: int, device: torch.device) -> None:
         self._rows = torch.empty(num_lanes, size, width, device=device)
         self._first_rows = torch.arange(num_lanes, device=device).unsqueeze(1) * size
-        self._next = 0
-        self.filled = 0
+        self._stored = torch.zeros(num_lanes, 1, dtype=torch.int64, device=device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the transitions are kept."""
+        return self._rows.device
+
+    def filled(self, lane: int = 0) -> int:
+        """How many transitions a lane has."""
+        return min(int(self._stored[lane]), self._rows.shape[1])
 
     def store(self, rows: Tensor) -> None:
         """Adds rows `(L, R, W)`, dropping the oldest where there is no room."""
         size = self._rows.shape[1]
-        rows = rows[:, -size:].to(self._rows.device)
-        count = rows.shape[1]
-        head = min(count, size - self._next)
-        self._rows[:, self._next : self._next + head] = rows[:, :head]
-        self._rows[:, : count - head] = rows[:, head:]
-        self._next = (self._next + count) % size
-        self.filled = min(self.filled + count, size)
+        skipped = max(rows.shape[1] - size, 0)
+        rows = rows[:, skipped:].to(self.device)
+        steps = torch.arange(skipped, skipped + rows.shape[1], device=self.device)
+        places = (self._stored + steps) % size + self._first_rows
+        self._flat().index_copy_(0, places.view(-1), rows.reshape(-1, rows.shape[-1]))
+        self._stored += skipped + rows.shape[1]
 
     def sample(self, quantiles: Tensor) -> Tensor:
         """Draws rows with replacement, all with one gather.
@@ -85,19 +106,39 @@ class ReplayBuffer:
             quantiles: uniform numbers in [0, 1), `(L, R)`.
 
         Returns:
-            `(L, R, W)`
+            `(L, R, W)`; of a lane that has nothing yet, whatever lies in its memory.
         """
-        places = (quantiles.to(self._rows.device) * self.filled).long().clamp_max_(self.filled - 1)
-        flat = self._rows.view(-1, self._rows.shape[-1])
-        drawn = flat.index_select(0, (places + self._first_rows).view(-1))
-        return drawn.view(*quantiles.shape, -1)
+        filled = self._stored.clamp(1, self._rows.shape[1])
+        places = (quantiles.to(self.device) * filled).long()
+        places = torch.minimum(places, filled - 1).add_(self._first_rows)
+        return self._flat().index_select(0, places.view(-1)).view(*quantiles.shape, -1)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Returns the filled part."""
-        return {"rows": self._rows[:, : self.filled].clone(), "next": self._next}
+    def _flat(self) -> Tensor:
+        return self._rows.view(-1, self._rows.shape[-1])
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state` was taken."""
-        self.filled = state["rows"].shape[1]
-        self._rows[:, : self.filled] = state["rows"].to(self._rows.device)
-        self._next = state["next"]
+    def reset(self, lane: int) -> None:
+        """Forgets what a lane has stored."""
+        self._stored[lane] = 0
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Keeps the lanes `kept` only."""
+        self._rows, self._stored = keep_rows(self._rows, kept), keep_rows(self._stored, kept)
+        self._first_rows = self._first_rows[: len(kept)]
+
+    def state_dict(self, lane: int = 0) -> dict[str, Any]:
+        """Returns a lane's transitions `(R, W)`, the oldest first, and how many there ever were."""
+        stored, size = int(self._stored[lane]), self._rows.shape[1]
+        rows = self._rows[lane, : min(stored, size)]
+        return {
+            "rows": rows.roll(-(stored % size), 0) if stored > size else rows.clone(),
+            "stored": stored,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], lane: int = 0) -> None:
+        """Goes on where `state` was taken; with less room, the oldest transitions are gone."""
+        rows, stored, size = state["rows"], state["stored"], self._rows.shape[1]
+        if len(rows) != size:
+            rows = rows[-size:]
+            stored = len(rows)
+        self._rows[lane, : len(rows)] = rows.roll(stored % len(rows), 0) if len(rows) else rows
+        self._stored[lane] = stored

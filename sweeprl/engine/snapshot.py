@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sweeprl.config import Transitions
@@ -16,10 +15,13 @@ from sweeprl.engine.lanes import Stack
 from sweeprl.engine.optimizer import LaneOptimizer
 from sweeprl.errors import Diverged
 
-__all__ = ["SNAPSHOT_UPDATES", "Snapshot", "check_losses", "check_transitions"]
+__all__ = ["SNAPSHOT_UPDATES", "Faults", "Snapshot", "faults_of_losses", "faults_of_transitions"]
 
 SNAPSHOT_UPDATES = 1000
 """Updates between two snapshots; rounds may have a single update, and a copy costs as much."""
+
+Faults = dict[int, Diverged]
+"""Why lanes cannot go on, by lane."""
 
 
 class Snapshot:
@@ -32,76 +34,96 @@ class Snapshot:
 
     def __init__(self, stacks: Sequence[Stack], optimizers: Sequence[LaneOptimizer]) -> None:
         self._stacks, self._optimizers = stacks, optimizers
-        self._taken_at: int | None = None
+        self._age: int | None = None
         self._flats: list[Tensor] = []
-        self._states: list[dict[str, Any]] = []
+        self._moments: list[Any] = []
 
-    @contextmanager
-    def guard(self, updates: int) -> Iterator[None]:
-        """Goes back to the copy where the body, or a check before it, raises Diverged.
+    def grow_old(self, updates: int) -> None:
+        """Counts the updates made since the copy."""
+        self._age = None if self._age is None else self._age + updates
 
-        Args:
-            updates: how many were made so far.
+    def renew(self) -> Faults:
+        """Makes a new copy if it is time.
+
+        Returns:
+            Lanes whose parameters are not finite; then the copy stays as it is.
         """
-        try:
-            if self._taken_at is None or updates - self._taken_at >= SNAPSHOT_UPDATES:
-                self._take(updates)
-            yield
-        except Diverged:
-            self._go_back()
-            raise
-
-    def _take(self, updates: int) -> None:
+        if self._age is not None and self._age < SNAPSHOT_UPDATES:
+            return {}
+        faults: Faults = {}
         for stack in self._stacks:
-            if not bool(torch.isfinite(stack.flat).all()):
-                raise Diverged(
-                    f"The parameters of {', '.join(stack.roles)} must be finite, but are not after "
-                    f"{updates} updates. Lower the learning rate or set gradient_max."
+            for lane in _lanes_not_finite(stack.flat):
+                faults[lane] = Diverged(
+                    f"The parameters of {', '.join(stack.roles)} must be finite, but are not. "
+                    "Lower the learning rate or set gradient_max."
                 )
+        if not faults:
+            self.take()
+        return faults
+
+    def take(self) -> None:
+        """Makes a new copy."""
         self._flats = [stack.flat.clone() for stack in self._stacks]
-        self._states = [copy.deepcopy(optimizer.state_dict()) for optimizer in self._optimizers]
-        self._taken_at = updates
+        self._moments = [optimizer.copy() for optimizer in self._optimizers]
+        self._age = 0
+
+    def expire(self) -> None:
+        """Drops the copy, after lanes were given to others or have gone."""
+        self._age, self._flats, self._moments = None, [], []
 
     @torch.no_grad()
-    def _go_back(self) -> None:
-        if self._taken_at is None:
-            return
-        for stack, flat in zip(self._stacks, self._flats, strict=True):
-            stack.flat.copy_(flat)
-        for optimizer, state in zip(self._optimizers, self._states, strict=True):
-            optimizer.load_state_dict(copy.deepcopy(state))
+    def go_back(self, lane: int) -> None:
+        """Puts a lane back to where the copy was made."""
+        for stack, flat in zip(self._stacks, self._flats, strict=False):
+            stack.flat[lane] = flat[lane]
+        for optimizer, moments in zip(self._optimizers, self._moments, strict=False):
+            optimizer.restore(moments, lane)
 
 
-def check_losses(logs: Mapping[str, Tensor]) -> None:
-    """Refuses losses that are not finite.
+def _lanes_not_finite(values: Tensor) -> list[int]:
+    # A sum is not finite where one of its terms is not.
+    bad: list[int] = (~torch.isfinite(values.sum(1))).nonzero().flatten().tolist()
+    return bad
 
-    Raises:
-        Diverged: naming the loss.
-    """
+
+def faults_of_losses(logs: Mapping[str, Tensor]) -> Faults:
+    """Finds losses `(L,)` that are not finite, by lane."""
+    if not logs or bool(torch.isfinite(torch.stack(list(logs.values()))).all()):
+        return {}
+    faults: Faults = {}
     for name, values in logs.items():
-        if not bool(torch.isfinite(values).all()):
-            raise Diverged(
-                f"{name} must be finite, but is {values.tolist()}. "
-                "Lower the learning rate or set gradient_max."
-            )
+        for lane, value in enumerate(values.tolist()):
+            if not np.isfinite(value):
+                faults[lane] = Diverged(
+                    f"{name} must be finite, but is {value}. "
+                    "Lower the learning rate or set gradient_max."
+                )
+    return faults
 
 
-def check_transitions(transitions: Transitions) -> None:
-    """Refuses experience that is not finite.
+def faults_of_transitions(transitions: Transitions, num_lanes: int) -> Faults:
+    """Finds experience that is not finite, by lane."""
+    faults: Faults = {}
+    for key, what in _CHECKED.items():
+        values = torch.as_tensor(transitions[key])  # type: ignore[literal-required]
+        if bool(torch.isfinite(values).all()):
+            continue
+        by_lane = values.cpu().numpy().reshape(len(values), num_lanes, -1)
+        for lane in np.flatnonzero(~np.isfinite(by_lane).all((0, 2))):
+            faults[int(lane)] = Diverged(_message(what, by_lane[:, lane]))
+    return faults
 
-    Raises:
-        Diverged: saying what is not.
-    """
-    for key, what in (
-        ("reward", "rewards"),
-        ("state", "observations"),
-        ("next_state", "observations"),
-    ):
-        values = transitions[key]  # type: ignore[literal-required]
-        if not np.isfinite(values).all():
-            bad = values[~np.isfinite(values)][0]
-            raise Diverged(f"The environment's {what} must be finite, but one is {bad}.")
-    if not np.isfinite(transitions["action"]).all():
-        raise Diverged(
-            "The policy's actions must be finite, but one is not. Lower the learning rate."
-        )
+
+_CHECKED = {
+    "next_state": "observations",
+    "state": "observations",
+    "reward": "rewards",
+    "action": "actions",
+}
+
+
+def _message(what: str, values: NDArray[Any]) -> str:
+    if what == "actions":
+        return "The policy's actions must be finite, but one is not. Lower the learning rate."
+    bad = values[~np.isfinite(values)][0]
+    return f"The environment's {what} must be finite, but one is {bad}."

@@ -122,7 +122,7 @@ class DQN(ReplayFrame):
         else:
             progress = (step / hp["exploration_steps"]).clamp_max(1.0)
             scheduled = 1 + progress * (hp["epsilon_end"] - 1)
-        return torch.where(step < self.config.warmup_steps, 1.0, scheduled)
+        return torch.where(step < hp["warmup_steps"], 1.0, scheduled)
 
     def q_loss(
         self, networks: Networks, batch: Batch, hp: Hyperparameters

@@ -153,7 +153,7 @@ class SAC(ReplayFrame):
         if greedy:
             return action
         random = 2 * torch.special.ndtr(noise) - 1
-        return torch.where(step < self.config.warmup_steps, random, action)
+        return torch.where(step < hp["warmup_steps"], random, action)
 
     def critic_loss(
         self, networks: Networks, batch: Batch, hp: Hyperparameters

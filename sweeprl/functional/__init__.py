@@ -1,5 +1,6 @@
 """The mathematics of the learning rules: pure functions of tensors."""
 
+from sweeprl.functional.capture import Captured
 from sweeprl.functional.policy import (
     categorical_entropy,
     categorical_log_prob,
@@ -20,6 +21,7 @@ from sweeprl.functional.value import (
 )
 
 __all__ = [
+    "Captured",
     "categorical_entropy",
     "categorical_log_prob",
     "categorical_sample",

@@ -29,11 +29,13 @@ def gae(r_t: Tensor, discount_t: Tensor, lambda_t: Tensor, v_tm1: Tensor, v_t: T
     >>> gae(ones, 0.5 * ones, 0.5 * ones, torch.zeros(2, 1), torch.zeros(2, 1)).squeeze(1)
     tensor([1.2500, 1.0000])
     """
-    deltas = torch.addcmul(r_t, discount_t, v_t) - v_tm1
-    decays = (discount_t * lambda_t).unbind(0)
-    advantage = torch.zeros_like(deltas[0])
-    advantages = []
-    for delta, decay in zip(reversed(deltas.unbind(0)), reversed(decays), strict=True):
-        advantage = torch.addcmul(delta, decay, advantage)
-        advantages.append(advantage)
-    return torch.stack(advantages[::-1])
+    advantage = torch.addcmul(r_t, discount_t, v_t) - v_tm1
+    decay = discount_t * lambda_t
+    # By doubling: after k rounds every step has seen the 2 ** k deltas that follow it.
+    ahead = 1
+    while ahead < len(advantage):
+        seen = torch.addcmul(advantage[:-ahead], decay[:-ahead], advantage[ahead:])
+        advantage = torch.cat([seen, advantage[-ahead:]])
+        decay = torch.cat([decay[:-ahead] * decay[ahead:], torch.zeros_like(decay[-ahead:])])
+        ahead *= 2
+    return advantage

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -16,6 +15,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import TrialFailed
+from sweeprl.launcher.checkpoint import replace_file
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.record import TrialFolder
 
@@ -60,12 +60,7 @@ def early_stopping(config: TrialConfig) -> list[Callback]:
 
 def write_checkpoint(trainer: pl.Trainer, path: Path) -> None:
     """Writes a full checkpoint; a reader finds the old one or the new one, never half of one."""
-    temporary = path.with_suffix(".tmp")
-    try:
-        trainer.save_checkpoint(temporary, weights_only=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, lambda temporary: trainer.save_checkpoint(temporary, weights_only=False))
 
 
 class LastCheckpoint(Callback):

@@ -259,7 +259,7 @@ class _Run:
                 "best_evaluation": module.best_evaluation,
                 "env_steps": data.env_steps,
                 "episodes": len(module.episodes),
-                "updates": module.learner.updates,
+                "updates": int(module.learner.updates[0]),
                 "seconds": round(seconds, 3),
             }
         )

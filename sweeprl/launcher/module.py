@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import math
-import random
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
 from sweeprl.config import TrialConfig
 from sweeprl.engine import Learner
 from sweeprl.envs import DatasetResult, Episode, EvaluationDataset, RLDataset
+from sweeprl.launcher.learning import LearningModule, crossed, loader
+from sweeprl.launcher.randomness import global_rng, set_global_rng
 
 __all__ = ["TrialModule"]
 
 
-class _Round(torch.optim.Optimizer):
-    """A round of updates as Lightning counts it: its step runs the learner's.
-
-    Lightning's `global_step` counts the steps of optimizers, and its ModelCheckpoint saves when
-    that has moved. The true optimizers belong to the engine, which steps them hundreds of times a
-    round.
-    """
-
-    def __init__(self) -> None:
-        super().__init__([torch.nn.Parameter(torch.zeros(()))], {"lr": 1.0})
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        assert closure is not None
-        return closure()
-
-
-class TrialModule(pl.LightningModule):
+class TrialModule(LearningModule):
     """Trains one trial, whatever its frame.
 
     Args:
@@ -56,10 +38,8 @@ class TrialModule(pl.LightningModule):
         evaluation_data: EvaluationDataset,
         test_data: EvaluationDataset,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(learner)
         self.config = config
-        self.learner = learner
         self.train_data = train_data
         self.evaluation_data, self.test_data = evaluation_data, test_data
         self.episodes: list[Episode] = []
@@ -78,25 +58,15 @@ class TrialModule(pl.LightningModule):
 
     def train_dataloader(self) -> DataLoader[DatasetResult]:
         """Experience, a chunk at a time."""
-        return _loader(self.train_data)
+        return loader(self.train_data)
 
     def val_dataloader(self) -> DataLoader[DatasetResult]:
         """Evaluation episodes."""
-        return _loader(self.evaluation_data)
+        return loader(self.evaluation_data)
 
     def test_dataloader(self) -> DataLoader[DatasetResult]:
         """Final test episodes."""
-        return _loader(self.test_data)
-
-    def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
-        """Leaves episodes where they are; the learner moves what it needs."""
-        return batch
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """What Lightning counts; the learner has its own optimizers."""
-        return _Round()
+        return loader(self.test_data)
 
     # ---- training
 
@@ -116,19 +86,12 @@ class TrialModule(pl.LightningModule):
             self.trainer.should_stop = True
         return -1 if self.is_over or self._is_epoch_full() else None
 
-    def training_step(self, dataloader_iter: Iterator[Any]) -> None:
-        """Stores one chunk of experience and makes the updates it entitles to.
-
-        The iterator is Lightning's way to leave the fetching to us: it would fetch one chunk
-        ahead, played by the policy before the update.
-        """
-        result: DatasetResult = next(dataloader_iter)[0]
-        self.learner.store(result.transitions)
-        logs: dict[str, torch.Tensor] = self.optimizers().step(self.learner.update)  # type: ignore[union-attr]
+    def remember(self, result: DatasetResult, logs: dict[str, torch.Tensor]) -> None:
+        """Adds to the curves, and shows the epoch's mean return to callbacks where it is full."""
         self._remember(result, logs)
         if self._is_epoch_full():
             self._show_to_callbacks("train/return")
-            if self.learner.updates:  # a warm-up cannot try the patience of EarlyStopping
+            if self.learner.updates.any():  # a warm-up cannot try the patience of EarlyStopping
                 self._show_to_callbacks("train/return_of_learner")
 
     def _show_to_callbacks(self, name: str) -> None:
@@ -140,10 +103,10 @@ class TrialModule(pl.LightningModule):
         self.is_over = self.train_data.is_exhausted or self.stop_requested
         is_last = self.train_data.is_exhausted
         env_steps = self.train_data.env_steps
-        if is_last or _crossed(self._reported_at, env_steps, self.config.report_every_env_steps):
+        if is_last or crossed(self._reported_at, env_steps, self.config.report_every_env_steps):
             self._report()
         every = self.config.evaluation.every_env_steps
-        is_due = is_last or (every is not None and _crossed(self._evaluated_at, env_steps, every))
+        is_due = is_last or (every is not None and crossed(self._evaluated_at, env_steps, every))
         # Lightning validates after every batch for which this is above zero.
         self.trainer.limit_val_batches = len(self.evaluation_data) if is_due else 0
 
@@ -230,7 +193,7 @@ class TrialModule(pl.LightningModule):
             return
         checkpoint["learner"] = self.learner.state_dict()
         checkpoint["train_data"] = self.train_data.state_dict()
-        checkpoint["global_rng"] = _global_rng()
+        checkpoint["global_rng"] = global_rng()
         checkpoint["curves"] = {
             "episodes": [tuple(episode) for episode in self.episodes],
             "latest_returns": list(self.latest_returns),
@@ -247,7 +210,7 @@ class TrialModule(pl.LightningModule):
             return
         self.learner.load_state_dict(checkpoint["learner"])
         self.went_on_exactly = self.train_data.load_state_dict(checkpoint["train_data"])
-        _set_global_rng(checkpoint["global_rng"])
+        set_global_rng(checkpoint["global_rng"])
         curves = checkpoint["curves"]
         self.episodes = [Episode(*episode) for episode in curves["episodes"]]
         self.latest_returns.extend(curves["latest_returns"])
@@ -259,30 +222,3 @@ class TrialModule(pl.LightningModule):
 
 _SMOOTHING = 20
 """Latest training episodes whose mean return the progress display shows."""
-
-
-def _global_rng() -> dict[str, Any]:
-    """State of Python's and NumPy's global generators, on which an environment may draw."""
-    kind, keys, *rest = np.random.get_state()
-    return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
-
-
-def _set_global_rng(state: dict[str, Any]) -> None:
-    random.setstate(state["python"])
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, np.array(keys, np.uint32), *rest))
-
-
-def _crossed(before: int, now: int, every: int) -> bool:
-    """Whether a multiple of `every` lies in (before, now]."""
-    return now // every > before // every
-
-
-def _loader(data: RLDataset) -> DataLoader[DatasetResult]:
-    # A generator of its own: a loader draws from torch's global one otherwise, once an iterator.
-    generator = torch.Generator()
-    return DataLoader(data, batch_size=None, collate_fn=_as_it_is, generator=generator)
-
-
-def _as_it_is(result: Any) -> Any:
-    return result

@@ -20,8 +20,9 @@ __all__ = ["TrialFolder", "TrialRecord", "versions"]
 class TrialRecord(Config):
     """How a trial went."""
 
-    status: Literal["running", "finished", "stopped", "failed"]
-    """finished: its budget or patience ran out; stopped: by a signal; failed: see `reason`."""
+    status: Literal["running", "finished", "stopped", "pruned", "failed"]
+    """finished: its budget or patience ran out; stopped: by a signal; pruned: by a tuner; failed: see
+    `reason`."""
     reason: str = ""
     """Why it ended."""
     score: float | None = None

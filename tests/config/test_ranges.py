@@ -101,4 +101,4 @@ def test_traced_settings_are_numbers_that_a_lane_may_have_for_itself(frame):
     model = registry.frames.get(frame).Config
     names = traced(model)
     assert {"discount", "gradient_max"} <= set(names)
-    assert all(isinstance(getattr(model(), name), float | None) for name in names)
+    assert all(isinstance(getattr(model(), name), float | int | None) for name in names)

@@ -108,8 +108,8 @@ def test_what_is_not_finite_is_not_stored(key):
 
 
 def test_lanes_that_differ_in_structure_are_refused():
-    with pytest.raises(ConfigError, match="share 'batch_size'"):
-        Learner([dqn(), dqn(batch_size=16)], [0, 1])
+    with pytest.raises(ConfigError, match="share 'mode'"):
+        Learner([dqn(), dqn(mode="vanilla")], [0, 1])
 
 
 class WithBuffers(nn.Module):

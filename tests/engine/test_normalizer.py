@@ -25,7 +25,7 @@ def test_observations_are_normal_lane_by_lane_and_bounded():
 
 
 def test_rewards_are_scaled_by_the_deviation_of_the_discounted_return():
-    normalizer = RewardNormalizer(1, 1, torch.tensor([0.5]))
+    normalizer = RewardNormalizer(1, torch.tensor([0.5]))
     rewards = torch.tensor([2.0, 4.0, 6.0, 8.0]).view(4, 1, 1)
     over = torch.tensor([0.0, 1.0, 0.0, 0.0]).view(4, 1, 1)
     normalizer.update(rewards, over)

@@ -11,15 +11,15 @@ def rows(start, count, lanes=2):
 
 
 def contents(buffer, lane):
-    return sorted(buffer.state_dict()["rows"][lane, :, 0].tolist())
+    return sorted(buffer.state_dict(lane)["rows"][:, 0].tolist())
 
 
 def test_oldest_transitions_are_dropped_first():
     buffer = ReplayBuffer(2, 5, 2, torch.device("cpu"))
     buffer.store(rows(0, 3))
-    assert (buffer.filled, contents(buffer, 0)) == (3, [0, 1, 2])
+    assert (buffer.filled(), contents(buffer, 0)) == (3, [0, 1, 2])
     buffer.store(rows(3, 4))
-    assert (buffer.filled, contents(buffer, 0)) == (5, [2, 3, 4, 5, 6])
+    assert (buffer.filled(), contents(buffer, 0)) == (5, [2, 3, 4, 5, 6])
     assert contents(buffer, 1) == [102, 103, 104, 105, 106]
 
 

@@ -23,7 +23,8 @@ def test_uniform_numbers_are_spread_evenly():
     counts = torch.histc(numbers, 100, 0, 1)
     expected = numbers.numel() / 100
     chi_square = ((counts - expected) ** 2 / expected).sum()
-    assert 0 <= numbers.min() and numbers.max() < 1
+    assert 0 <= numbers.min()
+    assert numbers.max() < 1
     assert chi_square < 149  # the 99.9 % quantile for 99 degrees of freedom
 
 

@@ -108,7 +108,7 @@ def test_checkpoints_load_with_weights_only_and_best_holds_no_memory(small, tmp_
     last = torch.load(folder / "last.ckpt", weights_only=True)
     assert set(best["weights"]["networks"]) == {"qnet", "qnet_target"}
     assert "learner" not in best
-    assert last["learner"]["replay"]["rows"].shape == (1, 800, 12)
+    assert last["learner"]["replay"]["rows"].shape == (800, 12)
 
 
 def test_final_score_is_the_step_weighted_return_of_the_last_tenth(small, tmp_path):

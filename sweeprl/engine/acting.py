@@ -1,0 +1,108 @@
+"""Acting for L agents, whether they learn or are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweeprl.config import Discrete
+from sweeprl.engine.lanes import Lanes
+from sweeprl.engine.normalizer import ObservationNormalizer
+from sweeprl.engine.streams import LaneStreams
+from sweeprl.frames._base import Frame
+
+__all__ = ["Acting"]
+
+
+class Acting:
+    """What learners and judges share; they fill in the attributes."""
+
+    frame: Frame
+    num_envs: int
+    device: torch.device
+    env_steps: NDArray[np.int64]
+    """Environment steps that each lane has stored, `(L,)`."""
+    _lanes: Lanes
+    _observation: ObservationNormalizer | None
+    _streams: LaneStreams
+    _is_judged = False
+
+    @property
+    def num_lanes(self) -> int:
+        """How many agents there are."""
+        return self._lanes.num
+
+    @torch.no_grad()
+    def act(
+        self,
+        states: NDArray[np.float32],
+        ahead: int = 0,
+        is_judged: bool = False,
+        **act_kwargs: Any,
+    ) -> NDArray[Any]:
+        """Chooses an action for each environment.
+
+        Args:
+            states: observations, `(N, D)`, lane after lane; N may differ from training when acting
+                greedily.
+            ahead: steps that each environment has made since the last `store`.
+            is_judged: whether this is an evaluation; it has random streams of its own.
+            **act_kwargs: keyword arguments of the frame's `act`.
+
+        Returns:
+            `(N,)` int64 for one discrete choice, `(N, K)` int64 for several, `(N, A)` float32 for
+            reals.
+        """
+        if is_judged != self._is_judged:
+            self._is_judged = is_judged
+            self._lanes.set_training(not is_judged)
+        state = torch.from_numpy(states).view(self.num_lanes, -1, states.shape[-1]).to(self.device)
+        noise = self.action_noise(state.shape[1], is_judged, act_kwargs)
+        step = torch.from_numpy(self.env_steps + ahead * self.num_envs).float().to(self.device)
+        action = self.act_on(state, noise, step, act_kwargs)
+        shape = (
+            (len(states),) if isinstance(self.frame.spec.action, Discrete) else (len(states), -1)
+        )
+        return action.reshape(shape).cpu().numpy()
+
+    def act_on(
+        self, state: Tensor, noise: Tensor, step: Tensor, act_kwargs: Mapping[str, Any]
+    ) -> Tensor:
+        """Chooses actions where everything lies on the agents' device already.
+
+        Args:
+            state: observations, `(L, E, D)`.
+            noise: from `action_noise`, `(L, E, K)`.
+            step: environment steps of each lane so far, `(L,)` float32.
+            act_kwargs: keyword arguments of the frame's `act`.
+
+        Returns:
+            `(L, E)` int64, `(L, E, K)` int64 or `(L, E, A)` float32; without L where it is 1.
+        """
+        frame, lanes = self.frame, self._lanes
+        if self._observation is not None:
+            state = self._observation(state)
+        action: Tensor = lanes.apply(
+            ("act", repr(sorted(act_kwargs.items()))),
+            lambda networks, hp, *args: frame.act(
+                networks, args[0], args[1], hp, args[2], **act_kwargs
+            ),
+            lanes.enter(state),
+            lanes.enter(noise),
+            lanes.enter(step),
+        )
+        return action
+
+    def action_noise(
+        self, num_envs: int, is_judged: bool = False, act_kwargs: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Draws what acting once needs, standard normal numbers `(L, num_envs, K)`."""
+        size = self.frame.action_noise
+        if act_kwargs == {"greedy": True}:
+            return torch.zeros(self.num_lanes, num_envs, size, device=self.device)
+        return self._streams.take("noise/judged" if is_judged else "noise/act", num_envs, size)

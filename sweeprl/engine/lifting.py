@@ -1,0 +1,109 @@
+"""From the rule of one agent to the rule of all: lifted by vmap, and traced to plain operations.
+
+Under `torch.func.vmap` and autograd, every operation of a rule passes through several layers of
+Python. They cost as much as the arithmetic of small networks, so the lifted rule and its gradient
+are traced once into a flat list of operations, which is what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["Parameters", "Rule", "lifted", "traced", "with_gradient"]
+
+Parameters = Mapping[str, Mapping[str, Tensor]]
+"""Parameters `(L, ...)` by role and name."""
+
+Rule = Callable[..., Any]
+"""`rule(parameters, hyperparameters, *args)`"""
+
+
+def lifted(rule: Rule) -> Rule:
+    """Turns a rule for one agent into the rule for stacked parameters, settings and arguments."""
+    over_lanes: Rule = torch.func.vmap(rule, randomness="different")
+
+    def run(*args: Any) -> Any:
+        with _FusedLinear():
+            return over_lanes(*args)
+
+    return run
+
+
+def with_gradient(rule: Rule, roles: Sequence[str]) -> Rule:
+    """Adds to a lifted loss, `(values (L,), logs)`, its gradient.
+
+    Args:
+        rule: the lifted loss.
+        roles: whose parameters it trains.
+
+    Returns:
+        `(parameters, ...)` to `(values, logs, gradients)`; gradients `(L, P)`, in the order of the
+        parameters. As no lane's loss sees another lane, the gradient of the sum is each lane's own.
+    """
+
+    def run(parameters: Parameters, *args: Any) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        leaves = [leaf for role in roles for leaf in parameters[role].values()]
+        with torch.enable_grad():
+            values, logs = rule(parameters, *args)
+            gradients = torch.autograd.grad(values.sum(), leaves)
+        columns = [gradient.reshape(len(values), -1) for gradient in gradients]
+        return values.detach(), logs, torch.cat(columns, 1)
+
+    return run
+
+
+def traced(rule: Rule, *examples: Any) -> Rule:
+    """Records what `rule` does to `examples`; the record runs on any tensors of the same shapes."""
+    record: Any = make_fx(rule)(*examples)
+
+    def run(*args: Any) -> Any:
+        with torch.no_grad():
+            return record(*args)
+
+    return run
+
+
+class _FusedLinear(TorchFunctionMode):
+    """Lets linear layers of many lanes add their bias inside the matrix product."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is functional.linear and not kwargs and len(args) == 3 and args[2] is not None:
+            return _Linear.apply(*args)  # type: ignore[no-untyped-call]
+        return func(*args, **(kwargs or {}))
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return functional.linear(state, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        state, weight, _ = ctx.saved_tensors
+        rows, flat = grad.reshape(-1, grad.shape[-1]), state.reshape(-1, state.shape[-1])
+        return grad @ weight, rows.T @ flat, rows.sum(0)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
+        state, weight, bias = (
+            tensor.unsqueeze(0).expand(info.batch_size, *tensor.shape)
+            if dim is None
+            else tensor.movedim(dim, 0)
+            for tensor, dim in zip(inputs, in_dims, strict=True)
+        )
+        rows = state.reshape(info.batch_size, -1, state.shape[-1])
+        product = torch.baddbmm(bias.unsqueeze(1), rows, weight.transpose(1, 2))
+        return product.view(*state.shape[:-1], product.shape[-1]), 0
