@@ -31,6 +31,7 @@ from sweeprl.config import (
     ranges,
 )
 from sweeprl.envs.gymnasium import GymnasiumConfig
+from sweeprl.envs.torch import TorchConfig
 
 __all__ = ["main", "pages", "render", "table"]
 
@@ -40,6 +41,7 @@ _CONFIGS: dict[str, type[BaseModel]] = {
     "TrialConfig": TrialConfig,
     "Evaluation": Evaluation,
     "GymnasiumConfig": GymnasiumConfig,
+    "TorchConfig": TorchConfig,
 }
 _WORDS: dict[Any, str] = {
     int: "integer",

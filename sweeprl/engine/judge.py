@@ -17,7 +17,7 @@ from sweeprl.engine.normalizer import ObservationNormalizer
 from sweeprl.engine.streams import LaneStreams
 from sweeprl.frames._base import Frame
 
-__all__ = ["AgentRows", "Judge"]
+__all__ = ["AgentRows", "Judge", "read_rows", "write_rows"]
 
 
 @dataclass

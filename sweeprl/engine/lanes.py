@@ -211,7 +211,7 @@ class Lanes:
             return value.detach(), logs
         rule = with_gradient(self._lifted(loss), stack.roles)
         values, logs, gradients = self._run(name, rule, args)
-        stack.grad.copy_(gradients)
+        torch.cat(gradients, 1, out=stack.grad)
         return values, logs
 
     def _lifted(self, function: Callable[..., Any]) -> Rule:

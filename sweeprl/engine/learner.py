@@ -212,7 +212,7 @@ class Learner(Acting):
             Diverged: a reward or an observation is not finite; nothing is stored.
         """
         self._fail(faults_of_transitions(transitions, self.num_lanes))
-        fields = {key: self._by_lane(torch.as_tensor(v)) for key, v in transitions.items()}
+        fields = {key: self._by_lane(self._tensor(v)) for key, v in transitions.items()}
         if self._reward is not None:
             over = torch.maximum(fields["terminated"], fields["truncated"])
             self._reward.update(fields["reward"].transpose(0, 1), over.transpose(0, 1))
@@ -225,6 +225,11 @@ class Learner(Acting):
             self._observation.update(fields["state"].flatten(1, 2))
         weights = np.asarray(transitions["weight"]).reshape(-1, self.num_lanes, self.num_envs)
         self._owe(weights.sum((0, 2), dtype=np.int64))
+
+    def _tensor(self, values: Any) -> Tensor:
+        """Chunks from a GPU stay there; only their weights come from the CPU."""
+        tensor = torch.as_tensor(values)
+        return tensor if self._replay is None else tensor.to(self._replay.device)
 
     def _owe(self, steps: NDArray[np.int64]) -> None:
         """Counts new environment steps `(L,)` and the updates they entitle to."""
@@ -292,7 +297,7 @@ class Learner(Acting):
                 value = self._lanes.leave(value)
                 if active is not None:
                     value = torch.where(active.squeeze(1), value, 0.0)
-                sums[name] = sums[name] + value if name in sums else value
+                sums[name] = sums[name] + value if name in sums else value.clone()
         return {name: total / counts.clamp_min(1) for name, total in sums.items()}
 
     def _rounds(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
@@ -385,17 +390,21 @@ class Learner(Acting):
     ) -> dict[str, Tensor]:
         """Makes one update, on a GPU as one graph."""
         names = tuple(loss.name for loss in losses)
-        key = (names, tuple(batch["reward"].shape), active is None, follow is None)
+        is_in_step = bool((self.updates == self.updates[0]).all())
+        key = (names, tuple(batch["reward"].shape), active is None, follow is None, is_in_step)
         if key not in self._updates:
             can_capture = self.num_lanes > 1 and all(o.is_capturable for o in self._optimizers)
             device = self.device if can_capture else torch.device("cpu")
-            self._updates[key] = Captured(lambda *args: self._descend(names, *args), device)
+            self._updates[key] = Captured(
+                lambda *args: self._descend(names, is_in_step, *args), device
+            )
         record: dict[str, Tensor] = self._updates[key](batch, active, follow)
         return record
 
     def _descend(
         self,
         names: Sequence[str],
+        is_in_step: bool,
         batch: dict[str, Tensor],
         active: Tensor | None,
         follow: Tensor | None,
@@ -411,7 +420,7 @@ class Learner(Acting):
             if loss.is_noisy:
                 own["noise"] = batch[f"noise/{loss.name}"]
             value, logs = self._lanes.descend(loss.name, _rule(loss), stack, own)
-            optimizer.step(active)
+            optimizer.step(active, is_in_step)
             record[loss.name] = value
             record.update(logs)
         if follow is not None:
@@ -504,7 +513,6 @@ class Learner(Acting):
             "weights": self.weights(lane),
             "optimizers": [optimizer.state_dict(lane) for optimizer in self._optimizers],
             "streams": self._streams.state_dict(lane),
-            "global_rng": torch.get_rng_state(),
             "counts": (int(counts[0]), int(counts[1]), float(counts[2])),
             "replay": self._replay.state_dict(lane) if self._replay else None,
             "reward": self._reward.state_dict(lane) if self._reward else None,
@@ -516,7 +524,6 @@ class Learner(Acting):
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved, lane)
         self._streams.load_state_dict(state["streams"], lane)
-        torch.set_rng_state(state["global_rng"])
         self.env_steps[lane], self.updates[lane], self._owed[lane] = state["counts"]
         if self._replay is not None:
             self._replay.load_state_dict(state["replay"], lane)

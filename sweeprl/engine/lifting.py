@@ -30,7 +30,7 @@ def lifted(rule: Rule) -> Rule:
     over_lanes: Rule = torch.func.vmap(rule, randomness="different")
 
     def run(*args: Any) -> Any:
-        with _FusedLinear():
+        with _Faster():
             return over_lanes(*args)
 
     return run
@@ -44,17 +44,17 @@ def with_gradient(rule: Rule, roles: Sequence[str]) -> Rule:
         roles: whose parameters it trains.
 
     Returns:
-        `(parameters, ...)` to `(values, logs, gradients)`; gradients `(L, P)`, in the order of the
-        parameters. As no lane's loss sees another lane, the gradient of the sum is each lane's own.
+        `(parameters, ...)` to `(values, logs, gradients)`; gradients are those of each parameter,
+        `(L, P_i)`. As no lane's loss sees another lane, the gradient of the sum is each lane's own.
     """
 
-    def run(parameters: Parameters, *args: Any) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    def run(parameters: Parameters, *args: Any) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         leaves = [leaf for role in roles for leaf in parameters[role].values()]
         with torch.enable_grad():
             values, logs = rule(parameters, *args)
             gradients = torch.autograd.grad(values.sum(), leaves)
         columns = [gradient.reshape(len(values), -1) for gradient in gradients]
-        return values.detach(), logs, torch.cat(columns, 1)
+        return values.detach(), logs, columns
 
     return run
 
@@ -70,18 +70,22 @@ def traced(rule: Rule, *examples: Any) -> Rule:
     return run
 
 
-class _FusedLinear(TorchFunctionMode):
-    """Lets linear layers of many lanes add their bias inside the matrix product."""
+class _Faster(TorchFunctionMode):
+    """Replaces layers by equal ones that many lanes run faster."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func is functional.linear and not kwargs and len(args) == 3 and args[2] is not None:
             return _Linear.apply(*args)  # type: ignore[no-untyped-call]
+        if func in (torch.tanh, Tensor.tanh) and args[0].device.type == "cpu":
+            return _Tanh.apply(*args)  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
 class _Linear(torch.autograd.Function):
+    """`functional.linear` of one lane; of many, where `vmap` meets it."""
+
     @staticmethod
     def forward(state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return functional.linear(state, weight, bias)
@@ -105,5 +109,43 @@ class _Linear(torch.autograd.Function):
             for tensor, dim in zip(inputs, in_dims, strict=True)
         )
         rows = state.reshape(info.batch_size, -1, state.shape[-1])
-        product = torch.baddbmm(bias.unsqueeze(1), rows, weight.transpose(1, 2))
+        product = _BatchedLinear.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
         return product.view(*state.shape[:-1], product.shape[-1]), 0
+
+
+class _BatchedLinear(torch.autograd.Function):
+    """Linear layers of L lanes, `(L, B, I)` to `(L, B, O)`; gradients come out contiguous."""
+
+    @staticmethod
+    def forward(ctx: Any, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(state, weight)
+        return torch.baddbmm(bias.unsqueeze(1), state, weight.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        state, weight = ctx.saved_tensors
+        grad_state = torch.bmm(grad, weight) if ctx.needs_input_grad[0] else None
+        return grad_state, torch.bmm(grad.transpose(1, 2), state), grad.sum(1)
+
+
+class _Tanh(torch.autograd.Function):
+    """The hyperbolic tangent as `2 sigmoid(2 x) - 1`, a third of the time of torch's on a CPU.
+
+    It differs from torch's by about 1e-7, the distance of neighbouring numbers close to 1.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(values: Tensor) -> Tensor:
+        return torch.sigmoid(values * 2).mul(2).sub(1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (output,) = ctx.saved_tensors
+        result: Tensor = torch.ops.aten.tanh_backward(grad, output)
+        return result

@@ -71,11 +71,12 @@ class LaneOptimizer:
         return self._clips
 
     @torch.no_grad()
-    def step(self, active: Tensor | None = None) -> None:
+    def step(self, active: Tensor | None = None, is_in_step: bool = False) -> None:
         """Moves the parameters along the gradient in the stack.
 
         Args:
             active: which lanes take the step, `(L, 1)` bool; None is all.
+            is_in_step: whether all lanes have made equally many steps before.
         """
         flat, grad = self._stack.flat, self._stack.grad
         if self._clips:
@@ -83,7 +84,7 @@ class LaneOptimizer:
                 norm = torch.linalg.vector_norm(part, dim=1, keepdim=True)
                 part.mul_((self._gradient_max / (norm + 1e-6)).clamp_max_(1.0))
         before = flat.clone()
-        self._steps.step(active)
+        self._steps.step(active, is_in_step)
         torch.lerp(before, flat, self._rates.tensor, out=flat)
         if active is not None:
             torch.where(active, flat, before, out=flat)
@@ -126,7 +127,7 @@ class LaneOptimizer:
 class _Steps(Protocol):
     """Steps with learning rate 1 over the rows of a stack."""
 
-    def step(self, active: Tensor | None) -> None: ...
+    def step(self, active: Tensor | None, is_in_step: bool) -> None: ...
     def reset(self, lane: int) -> None: ...
     def keep(self, kept: Sequence[int]) -> None: ...
     def state_dict(self, lane: int) -> dict[str, Tensor]: ...
@@ -136,7 +137,7 @@ class _Steps(Protocol):
 
 
 class _Separate:
-    """One torch optimizer for each lane: for a single lane, and for classes that cannot be stacked."""
+    """An optimizer for each lane: for a single lane, and for classes that cannot be stacked."""
 
     def __init__(
         self, stack: Stack, optimizer_class: OptimizerClass, settings: Mapping[str, Any]
@@ -157,7 +158,7 @@ class _Separate:
         # Without torch's wrappers for profiling and hooks, which a small step would notice.
         self._step: Any = inspect.unwrap(type(self._optimizers[0]).step)
 
-    def step(self, active: Tensor | None) -> None:
+    def step(self, active: Tensor | None, is_in_step: bool) -> None:
         takes_part = [True] * len(self._optimizers) if active is None else active.flatten().tolist()
         for optimizer, is_active in zip(self._optimizers, takes_part, strict=True):
             if is_active:
@@ -190,32 +191,38 @@ class _Separate:
 
 
 class _Stacked:
-    """One torch optimizer over all lanes, whose step counts are `(L, 1)` instead of one number."""
+    """One torch optimizer over all lanes, each of which has a step count of its own.
+
+    Torch's plain kernels take step counts `(L, 1)` instead of one number. Its fused ones do not;
+    they serve while all lanes have made equally many steps.
+    """
 
     def __init__(
         self, stack: Stack, optimizer_class: OptimizerClass, settings: Mapping[str, Any]
     ) -> None:
-        self._stack, self._settings = stack, settings
-        self._parameter = nn.Parameter(stack.flat)
+        self._stack = stack
+        parameter = nn.Parameter(stack.flat)
         is_on_gpu = stack.flat.device.type == "cuda"
-        tensors_only = {"capturable": True} if is_on_gpu else {"differentiable": True}
-        self._optimizer = _build(
-            optimizer_class, [self._parameter], settings, {"foreach": False, **tensors_only}
-        )
-        self._step: Any = inspect.unwrap(type(self._optimizer).step)
+        plain = {"foreach": False, "capturable" if is_on_gpu else "differentiable": True}
+        fused = {"fused": True, "capturable": is_on_gpu}
+        self._plain = _build(optimizer_class, [parameter], settings, plain)
+        self._fused = _build(optimizer_class, [parameter], settings, fused)
+        self._can_fuse = bool(self._fused.param_groups[0].get("fused"))
+        self._run: Any = inspect.unwrap(type(self._plain).step)
         self._make_state()
 
     @torch.no_grad()
     def _make_state(self) -> None:
         """Torch makes the state in the first step, which is taken and taken back here."""
         before = self._stack.flat.clone()
+        self._state: dict[str, Tensor] = {}
         self._bind()
-        self._step(self._optimizer)
+        self._run(self._plain)
         self._stack.flat.copy_(before)
         num = len(before)
-        self._state: dict[str, Tensor] = {
+        self._state = {
             name: value.to(before.device).expand(num, 1).clone() if value.dim() == 0 else value
-            for name, value in self._optimizer.state[self._parameter].items()
+            for name, value in self._plain.state[self._parameter].items()
             if value is not None
         }
         for lane in range(num):
@@ -223,21 +230,29 @@ class _Stacked:
         self._bind()
 
     def _bind(self) -> None:
+        """Lets both optimizers work on the stack and on the same state."""
         self._parameter = nn.Parameter(self._stack.flat)
         self._parameter.grad = self._stack.grad
-        self._optimizer.param_groups[0]["params"] = [self._parameter]
-        self._optimizer.state.clear()
-        if hasattr(self, "_state"):
-            self._optimizer.state[self._parameter] = self._state
+        self._counts = [value for value in self._state.values() if value.shape[1] == 1]
+        first = {k: v[0, 0] if v.shape[1] == 1 else v for k, v in self._state.items()}
+        for optimizer, state in ((self._plain, self._state), (self._fused, first)):
+            optimizer.param_groups[0]["params"] = [self._parameter]
+            optimizer.state.clear()
+            if state:
+                optimizer.state[self._parameter] = state
 
-    def step(self, active: Tensor | None) -> None:
-        if active is None:
-            self._step(self._optimizer)
-            return
-        before = self.copy()
-        self._step(self._optimizer)
-        for name, value in self._state.items():
-            torch.where(active, value, before[name], out=value)
+    def step(self, active: Tensor | None, is_in_step: bool) -> None:
+        if active is not None:
+            before = self.copy()
+            self._run(self._plain)
+            for name, value in self._state.items():
+                torch.where(active, value, before[name], out=value)
+        elif is_in_step and self._can_fuse:
+            self._run(self._fused)
+            for count in self._counts:
+                count.copy_(count[:1].expand_as(count))
+        else:
+            self._run(self._plain)
 
     def reset(self, lane: int) -> None:
         for value in self._state.values():
@@ -443,13 +458,13 @@ def _can_stack(optimizer_class: OptimizerClass, settings: Mapping[str, Any]) -> 
         with torch.no_grad():
             stacked = _Stacked(stack, optimizer_class, settings)  # type: ignore[arg-type]
             stack.grad.copy_(gradients)
-            stacked.step(torch.tensor([[True], [False]]))
+            stacked.step(torch.tensor([[True], [False]]), False)
             stack.flat[1:].copy_(alone.flat)
             for number in (1, 2):
                 stack.grad.copy_(gradients * number)
                 alone.grad.copy_(gradients[1:] * number)
-                stacked.step(None)
-                separate.step(None)
+                stacked.step(None, False)
+                separate.step(None, False)
     except (RuntimeError, TypeError, ValueError):
         return False
     return torch.allclose(stack.flat[1:], alone.flat, atol=1e-6)

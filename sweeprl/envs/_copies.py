@@ -31,6 +31,8 @@ __all__ = [
     "Step",
     "VectorCopies",
     "episode_seed",
+    "packed_actions",
+    "unpacked_actions",
 ]
 
 Observations = NDArray[np.float32]
@@ -130,7 +132,8 @@ class Copies(ABC):
             mark: an earlier place to tell of; now by default.
         """
         episodes, actions = mark or self.mark()
-        return {"episodes": episodes, "actions": [_pack(done[:count]) for done, count in actions]}
+        done = [packed_actions(all_done[:count]) for all_done, count in actions]
+        return {"episodes": episodes, "actions": done}
 
     def load_state_dict(self, state: dict[str, Any]) -> Observations | None:
         """Plays the running episodes again up to where `state` was taken.
@@ -144,7 +147,8 @@ class Copies(ABC):
         return None
 
 
-def _pack(actions: list[NDArray[Any]]) -> list[Any]:
+def packed_actions(actions: Sequence[Any]) -> list[Any]:
+    """Returns the actions of an episode as plain numbers, for a checkpoint."""
     packed: list[Any] = np.asarray(actions).tolist()
     return packed
 
@@ -194,7 +198,7 @@ class SingleCopy(Copies):
         super().load_state_dict(state)
         _number_films(self._env, self._episodes[0])
         observation = _guarded("reset", self._restart, self._valid)
-        for action in _unpack(state["actions"][0]):
+        for action in unpacked_actions(state["actions"][0]):
             observation = self.step(action[None]).state
         return np.asarray(observation)
 
@@ -209,7 +213,8 @@ def _number_films(env: gym.Env[Any, Any], episode: int) -> None:
         env.set_wrapper_attr("episode_id", episode - 1)
 
 
-def _unpack(actions: list[Any]) -> NDArray[Any]:
+def unpacked_actions(actions: Sequence[Any]) -> NDArray[Any]:
+    """Returns the actions of an episode as they were before `packed_actions`."""
     numbers = np.asarray(actions)
     return numbers.astype(np.float32) if numbers.dtype == np.float64 else numbers
 
@@ -266,7 +271,7 @@ class VectorCopies(Copies):
         observations = []
         for copy, env in enumerate(self._env.envs):
             observation, _ = env.reset(seed=self._seed(copy))
-            for action in _unpack(state["actions"][copy]):
+            for action in unpacked_actions(state["actions"][copy]):
                 self._actions[copy].append(action)
                 observation = env.step(self._adapt(action[None])[0])[0]
             observations.append(np.asarray(observation, np.float32))

@@ -10,19 +10,24 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
+import torch
 
 from sweeprl.config import EnvConfig, EnvSpec, TrialConfig
 from sweeprl.envs._copies import Copies, SeedOf, SingleCopy, VectorCopies, episode_seed
 from sweeprl.envs._dataset import Agent, EvaluationDataset, RLDataset
+from sweeprl.envs._lanes import LaneEnvs
+from sweeprl.envs._native_lanes import NativeLanes
+from sweeprl.envs._slot_lanes import SlotLanes
 from sweeprl.envs._spaces import describe, flatten_observations
 from sweeprl.errors import ConfigError
 
-__all__ = ["EnvExtension", "Stage"]
+__all__ = ["STAGE_NUMBERS", "EnvExtension", "Stage"]
 
 Stage = Literal["train", "evaluation", "test"]
 """What an environment is for. Each stage has reset seeds of its own."""
 
-_STAGE_NUMBERS = {"train": 0, "evaluation": 1, "test": 2}
+STAGE_NUMBERS = {"train": 0, "evaluation": 1, "test": 2}
+"""What tells the seeds of stages apart."""
 
 
 class EnvExtension(ABC):
@@ -107,7 +112,7 @@ class EnvExtension(ABC):
         is_training = stage == "train"
         section = config.train_env_config if is_training else config.test_env_config
         num = config.num_envs if is_training else 1
-        seed_of = partial(episode_seed, config.seed, _STAGE_NUMBERS[stage])
+        seed_of = partial(episode_seed, config.seed, STAGE_NUMBERS[stage])
         if is_training and config.vectorization == "native":
             return self.make_native(section, num, seed_of)
         video = partial(self._filmed, section, Path(config.root_dir) / "videos", stage)
@@ -116,6 +121,65 @@ class EnvExtension(ABC):
             return SingleCopy(video(), self.name(section), seed_of)
         makers = [video, *[plain] * (num - 1)]
         return VectorCopies(makers, self.name(section), seed_of, config.vectorization == "async")
+
+    def create_lanes(
+        self,
+        config: TrialConfig,
+        seeds: Sequence[int],
+        stage: Stage,
+        device: torch.device,
+    ) -> LaneEnvs:
+        """Builds the environments of L agents that are trained in lock-step.
+
+        Args:
+            config: one of the trials, whose environment all share.
+            seeds: of each trial, `(L,)`.
+            stage: what they are for.
+            device: where the agents learn.
+
+        Raises:
+            ConfigError: the environments cannot be lanes.
+        """
+        is_training = stage == "train"
+        section = config.train_env_config if is_training else config.test_env_config
+        num_envs = self.num_lane_envs(config, stage)
+        self._check_lanes(config.vectorization if is_training else "sync")
+        if is_training and config.vectorization == "native":
+            num = len(seeds) * num_envs
+            seed_of = partial(episode_seed, seeds[0], STAGE_NUMBERS[stage])
+            return NativeLanes(self.make_native(section, num, seed_of), seeds, num_envs)
+        return SlotLanes(
+            partial(self._flat, section),
+            self.name(section),
+            seeds,
+            num_envs,
+            STAGE_NUMBERS[stage],
+            is_judging=not is_training,
+        )
+
+    def _check_lanes(self, vectorization: str) -> None:
+        """Refuses what the default lanes would pass over in silence."""
+        if vectorization == "async":
+            raise ConfigError(
+                'Lanes share one process: their vectorization must be "sync" or "native", but is '
+                '"async". Run these trials one by one.'
+            )
+        for name in ("dataset_class", "create_dataset", "create_copies"):
+            if getattr(type(self), name) is not getattr(EnvExtension, name):
+                raise ConfigError(
+                    f"Lanes must be built by the extension that has a {name} of its own, but "
+                    f"{type(self).__name__} has no create_lanes. Write one, or run these trials "
+                    "one by one."
+                )
+
+    def num_lane_envs(self, config: TrialConfig, stage: Stage) -> int:
+        """Environments of each lane: an evaluation plays its episodes side by side."""
+        evaluation = config.evaluation
+        return {
+            "train": config.num_envs,
+            "evaluation": evaluation.episodes,
+            "test": evaluation.final_episodes,
+        }[stage]
 
     def launch(
         self, config: TrialConfig, pl_callbacks: Sequence[Any], fit: Callable[..., Any]

@@ -22,7 +22,8 @@ class Captured:
     that depends on numbers. What it returns is valid until the next call.
 
     Args:
-        function: takes and returns tensors, in containers if need be; equal shapes in every call.
+        function: takes and returns tensors or None, in containers if need be; of equal shapes in
+            every call.
         device: where it computes.
     """
 
@@ -30,7 +31,7 @@ class Captured:
         self._function, self._device = function, device
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: list[Tensor] = []
+        self._inputs: list[Any] = []
         self._output: Any = None
 
     def __call__(self, *args: Any) -> Any:
@@ -42,14 +43,14 @@ class Captured:
             self._capture(args)
         assert self._graph is not None
         for static, given in zip(self._inputs, pytree.tree_leaves(args), strict=True):
-            if static.data_ptr() != given.data_ptr():
+            if isinstance(given, Tensor):
                 static.copy_(given)
         self._graph.replay()
         return self._output
 
     def _capture(self, args: tuple[Any, ...]) -> None:
         leaves, structure = pytree.tree_flatten(args)
-        self._inputs = [leaf.clone() for leaf in leaves]
+        self._inputs = [leaf.clone() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         static = pytree.tree_unflatten(self._inputs, structure)
         torch.cuda.synchronize(self._device)
         graph = torch.cuda.CUDAGraph()

@@ -1,20 +1,39 @@
-"""Training one trial with PyTorch Lightning."""
+"""Training with PyTorch Lightning: one trial, and what trainings of many trials share."""
 
+from sweeprl.launcher.callbacks import StopOnSignal
+from sweeprl.launcher.checkpoint import lightning_checkpoint, save_checkpoint
 from sweeprl.launcher.devices import choose_device
 from sweeprl.launcher.evaluation import evaluate
-from sweeprl.launcher.launching import build_learner, build_module, launch
+from sweeprl.launcher.launching import build_frame, build_learner, build_module, launch
+from sweeprl.launcher.learning import LearningModule, crossed, loader
 from sweeprl.launcher.module import TrialModule
-from sweeprl.launcher.record import TrialFolder, TrialRecord
-from sweeprl.launcher.score import step_weighted_return
+from sweeprl.launcher.randomness import global_rng, seed_everything
+from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
+from sweeprl.launcher.score import FINAL_SHARE, step_weighted_return
+from sweeprl.launcher.surroundings import quiet, storage_guarded, threads
 
 __all__ = [
+    "FINAL_SHARE",
+    "LearningModule",
+    "StopOnSignal",
     "TrialFolder",
     "TrialModule",
     "TrialRecord",
+    "build_frame",
     "build_learner",
     "build_module",
     "choose_device",
+    "crossed",
     "evaluate",
+    "global_rng",
     "launch",
+    "lightning_checkpoint",
+    "loader",
+    "quiet",
+    "save_checkpoint",
+    "seed_everything",
     "step_weighted_return",
+    "storage_guarded",
+    "threads",
+    "versions",
 ]

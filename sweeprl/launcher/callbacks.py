@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from sweeprl.config import TrialConfig
 from sweeprl.errors import TrialFailed
 from sweeprl.launcher.checkpoint import replace_file
+from sweeprl.launcher.learning import LearningModule
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.record import TrialFolder
 
@@ -134,7 +135,7 @@ class StopOnSignal(Callback):
             self._previous[number] = signal.signal(number, self._handler(pl_module))
 
     def _handler(self, module: pl.LightningModule) -> Callable[[int, FrameType | None], None]:
-        assert isinstance(module, TrialModule)
+        assert isinstance(module, LearningModule)
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self.received is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ from sweeprl.launcher.callbacks import (
 )
 from sweeprl.launcher.devices import choose_device
 from sweeprl.launcher.module import TrialModule
+from sweeprl.launcher.randomness import seed_everything
 from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
 from sweeprl.launcher.score import FINAL_SHARE, step_weighted_return
 from sweeprl.launcher.surroundings import quiet, storage_guarded, threads
@@ -38,7 +38,7 @@ from sweeprl.launcher.views import ViewName, make_view
 from sweeprl.networks import Resolver, caller_globals
 from sweeprl.registry import importable
 
-__all__ = ["build_learner", "build_module", "launch"]
+__all__ = ["build_frame", "build_learner", "build_module", "launch"]
 
 
 def launch(
@@ -120,15 +120,14 @@ def _fit(
     return _Run(config, folder, module, record, [*views, *pl_callbacks]).go(resume)
 
 
-def build_learner(
+def build_frame(
     config: TrialConfig, extension: EnvExtension, resolver: Resolver | None = None
-) -> Learner:
-    """Builds frame and learner of a trial; checks whatever needs the environment.
+) -> Frame:
+    """Builds the frame of a trial; checks whatever needs the environment.
 
     Raises:
-        ConfigError: frame, model and environment do not fit, or the GPU is not there.
+        ConfigError: frame, model and environment do not fit.
     """
-    device = choose_device(config.gpus)
     spec = extension.spec(config.train_env_config)
     frame: Frame = registry.frames.get(config.frame)(config.frame_config, spec, resolver)
     test_spec = extension.spec(config.test_env_config)
@@ -139,9 +138,20 @@ def build_learner(
         )
     frame.check_act_kwargs(config.train_env_config.act_kwargs)
     frame.check_act_kwargs(config.test_env_config.act_kwargs)
-    torch.manual_seed(config.seed)
-    random.seed(config.seed)
-    np.random.seed(config.seed)
+    return frame
+
+
+def build_learner(
+    config: TrialConfig, extension: EnvExtension, resolver: Resolver | None = None
+) -> Learner:
+    """Builds frame and learner of a trial.
+
+    Raises:
+        ConfigError: frame, model and environment do not fit, or the GPU is not there.
+    """
+    device = choose_device(config.gpus)
+    frame = build_frame(config, extension, resolver)
+    seed_everything(config.seed)
     learner = Learner([frame], [config.seed], config.num_envs, device)
     for section in ("train_env_config", "test_env_config"):
         _try_acting(learner, getattr(config, section).act_kwargs, section)
@@ -210,7 +220,7 @@ class _Run:
                     _keep_curves(self._trainer.loggers, self._folder)
                 self._trainer.fit(self._module, ckpt_path=checkpoint, weights_only=True)
                 seconds = self._seconds()
-                if self._signals.received is None:
+                if self._signals.received is None and not self._module.is_pruned:
                     self._test()
         except (KeyboardInterrupt, SystemExit) as error:
             if self._signals.received is None:
@@ -237,6 +247,8 @@ class _Run:
     def _outcome(self) -> tuple[str, str]:
         if self._signals.received is not None:
             return "stopped", f"signal {self._signals.received}"
+        if self._module.is_pruned:
+            return "pruned", "its reporter stopped it"
         if self._module.train_data.is_exhausted:
             return "finished", "the budget is spent"
         stopper = self._trainer.early_stopping_callback

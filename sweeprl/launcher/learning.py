@@ -42,6 +42,8 @@ class LearningModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.learner = learner
+        self.stop_requested = False
+        """Whether training is to end after this chunk."""
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """What Lightning counts; the learner has its own optimizers."""

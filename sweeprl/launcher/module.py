@@ -45,8 +45,8 @@ class TrialModule(LearningModule):
         self.episodes: list[Episode] = []
         self.latest_returns: deque[float] = deque(maxlen=_SMOOTHING)
         self.best_evaluation: float | None = None
-        self.stop_requested = False
         self.is_over = False  # decided once a chunk, so that all hooks between two chunks agree
+        self.is_pruned = False
         self.went_on_exactly = True
         self._epoch_returns: list[float] = []
         self._pending: dict[str, list[float]] = {}
@@ -79,6 +79,10 @@ class TrialModule(LearningModule):
                 "begin instead.",
                 stacklevel=1,
             )
+
+    def prune(self) -> None:
+        """Ends the trial after this chunk, without a final test."""
+        self.is_pruned = self.stop_requested = self.is_over = True
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Ends the epoch when its episodes are played or the budget is spent."""

@@ -21,8 +21,8 @@ class TrialRecord(Config):
     """How a trial went."""
 
     status: Literal["running", "finished", "stopped", "pruned", "failed"]
-    """finished: its budget or patience ran out; stopped: by a signal; pruned: by a tuner; failed: see
-    `reason`."""
+    """finished: its budget or patience ran out; stopped: by a signal; pruned: by whom it reported
+    to; failed: see `reason`."""
     reason: str = ""
     """Why it ended."""
     score: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import logging
 import warnings
@@ -13,7 +14,7 @@ import torch
 
 from sweeprl.errors import StorageFailed
 
-__all__ = ["quiet", "storage_guarded", "threads"]
+__all__ = ["keep_memory", "quiet", "storage_guarded", "threads"]
 
 
 @contextmanager
@@ -25,6 +26,27 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def keep_memory() -> Iterator[None]:
+    """Lets the C library keep freed memory, where it is the GNU one.
+
+    By default it gives blocks above 128 KiB back to the system, whose pages then have to be
+    fetched and cleared anew for every intermediate result of many lanes.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        yield
+        return
+    mallopt(_M_MMAP_THRESHOLD, 2**30)
+    mallopt(_M_TRIM_THRESHOLD, 2**30)
+    yield  # there is no way back to the defaults, and no harm in staying
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Of malloc.h."""
 
 
 @contextmanager

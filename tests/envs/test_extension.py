@@ -3,13 +3,18 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+import torch
 
 import sweeprl
 from sweeprl import TrialConfig, generate_algorithm_config, generate_env_config
 from sweeprl.config import Discrete, EnvConfig, EnvSpec
 from sweeprl.envs import EnvExtension, EvaluationDataset, RLDataset
+from sweeprl.envs._native_lanes import NativeLanes
+from sweeprl.envs._slot_lanes import SlotLanes
+from sweeprl.envs.gymnasium import Gymnasium
 from sweeprl.errors import ConfigError, UnsupportedSpaceError
 from tests.envs.environments import Counter, ScriptedAgent
+from tests.envs.lanes import ScriptedLanes
 
 NAME = f"{__name__}:Counting"
 
@@ -171,3 +176,66 @@ def test_each_of_the_four_parts_can_be_replaced(tmp_path):
 def test_a_frame_that_cannot_serve_it_is_refused(tmp_path):
     with pytest.raises(UnsupportedSpaceError, match="SAC needs continuous actions, but Counting"):
         sweeprl.launch(plain(NAME, tmp_path, "SAC"), view="none")
+
+
+@pytest.mark.parametrize("stage, num_envs", [("train", 3), ("evaluation", 2), ("test", 4)])
+def test_lanes_come_for_free(stage, num_envs):
+    config = trial(num_envs=3, evaluation={"episodes": 2, "final_episodes": 4})
+    envs = Counting().create_lanes(config, [5, 6], stage, torch.device("cpu"))
+    assert isinstance(envs, SlotLanes)
+    assert (envs.seeds, envs.num_envs) == ([5, 6], num_envs)
+    assert envs.num_envs == Counting().num_lane_envs(config, stage)
+    assert envs.is_judging == (stage != "train")
+    assert envs.spec == EnvSpec(3, Discrete(5), "Counting")
+
+
+def test_lanes_play_the_episodes_of_single_trials():
+    config = trial(num_envs=2, evaluation={"episodes": 2}, seed=6)
+    for stage in ("train", "evaluation"):
+        envs = Counting().create_lanes(config, [5, 6], stage, torch.device("cpu"))
+        agents = ScriptedLanes(envs.num_envs)
+        if stage == "train":
+            copies = Counting().create_copies(config, stage)
+            expected = copies.reset()
+            found = envs.collect(agents, 1, {}).state[0, 2:]
+            assert found.tolist() == expected.tolist()
+        else:
+            data = Counting().create_dataset(ScriptedAgent(), config, stage)
+            expected = [result.episodes[0].total for result in data]
+            found = envs.play_once(ScriptedLanes(), {"greedy": True})
+            assert found[1].tolist() == expected
+
+
+def test_native_lanes_are_slices_of_one_vector():
+    config = TrialConfig.of({"vectorization": "native", "num_envs": 2})
+    envs = Gymnasium().create_lanes(config, [5, 6, 7], "train", torch.device("cpu"))
+    assert isinstance(envs, NativeLanes)
+    assert (envs.num_lanes, envs.num_envs) == (3, 2)
+    envs.close()
+    judges = Gymnasium().create_lanes(config, [5, 6, 7], "evaluation", torch.device("cpu"))
+    assert isinstance(judges, SlotLanes)
+
+
+def test_processes_cannot_be_lanes():
+    config = trial(vectorization="async", num_envs=2)
+    with pytest.raises(ConfigError, match='must be "sync" or "native", but is "async"'):
+        Counting().create_lanes(config, [5, 6], "train", torch.device("cpu"))
+
+
+def test_what_an_extension_builds_itself_is_not_passed_over():
+    class Copied(Counting):
+        def create_copies(self, config, stage):
+            return super().create_copies(config, stage)
+
+    class Classed(Counting):
+        dataset_class = Whole.Data
+
+    device = torch.device("cpu")
+    for kind, name in (
+        (Whole, "dataset_class"),
+        (Classed, "dataset_class"),
+        (Copied, "create_cop"),
+    ):
+        for stage in ("train", "evaluation"):
+            with pytest.raises(ConfigError, match=f"a {name}.* but {kind.__name__} has no create"):
+                kind().create_lanes(trial(), [5, 6], stage, device)

@@ -1,0 +1,63 @@
+"""How many lanes a machine holds, and on which device."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from sweeprl.config import ReplayConfig, TrialConfig
+from sweeprl.engine import FieldLayout
+from sweeprl.frames import Frame
+
+__all__ = ["bytes_per_lane", "free_bytes", "num_lanes_for", "replay_rows"]
+
+_FILLS = {"cpu": 64, "cuda": 4096}
+"""Lanes beyond which a device gains little, measured in benchmarks/results/lanes.md."""
+
+_SHARE = 0.6
+"""Share of the free memory that lanes may take; updates need room beside them."""
+
+_COPIES = 8
+"""Parameters, gradients, moments, the snapshot of both, the best weights and work space."""
+
+
+def num_lanes_for(frame: Frame, config: TrialConfig, device: torch.device) -> int:
+    """Returns how many lanes fill a device, as far as its memory holds them.
+
+    Args:
+        frame: of the trials.
+        config: of one of them.
+        device: where they are to be trained.
+    """
+    room = int(_SHARE * free_bytes(device) // bytes_per_lane(frame, config))
+    return max(1, min(_FILLS[device.type], room))
+
+
+def replay_rows(config: TrialConfig) -> int:
+    """Transitions that a trial's replay buffer can come to hold; 0 for an on-policy frame."""
+    if not isinstance(config.frame_config, ReplayConfig):
+        return 0
+    return min(config.frame_config.replay_size, config.max_env_steps or 10**18)
+
+
+def bytes_per_lane(frame: Frame, config: TrialConfig) -> int:
+    """Returns the memory of one lane in bytes, most of which is its replay buffer."""
+    width = FieldLayout.of(frame.spec).width
+    frame_config = config.frame_config
+    rows = replay_rows(config) or 3 * getattr(frame_config, "rollout_steps", 0) * config.num_envs
+    batches = 8 * frame_config.batch_size
+    parameters = sum(
+        parameter.numel()
+        for network in frame.networks().values()
+        for parameter in network.parameters()
+    )
+    return 4 * (width * (rows + batches) + _COPIES * parameters)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Returns the free memory of a device in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    pages = os.sysconf("SC_AVPHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return pages * os.sysconf("SC_PAGE_SIZE") if pages else 4 * 2**30

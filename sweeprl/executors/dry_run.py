@@ -1,0 +1,119 @@
+"""Whether trials can be lanes, tried on a small scale before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweeprl.config import Continuous, Discrete, EnvSpec, RolloutConfig, Transitions, TrialConfig
+from sweeprl.engine import Learner
+from sweeprl.envs import EnvExtension
+from sweeprl.frames import Frame
+
+__all__ = ["why_not_lanes"]
+
+_SEEDS = (0, 1)
+
+
+def why_not_lanes(frame: Frame, config: TrialConfig, extension: EnvExtension) -> str | None:
+    """Returns why trials like this one cannot be lanes of one engine; None where they can.
+
+    Args:
+        frame: of the trial.
+        config: the trial.
+        extension: builds its environments.
+    """
+    if config.vectorization == "async":
+        return (
+            "environments in processes of their own (vectorization async) are not stepped in lanes"
+        )
+    return _why_not_environments(config, extension) or _why_not_rules(frame)
+
+
+def _why_not_environments(config: TrialConfig, extension: EnvExtension) -> str | None:
+    """Two copies have to live side by side."""
+    try:
+        envs = extension.create_lanes(config, _SEEDS, "train", torch.device("cpu"))
+        try:
+            envs.collect(_Idle(len(_SEEDS) * config.num_envs, envs.spec), 2, {})
+        finally:
+            envs.close()
+        for fault in envs.faults.values():
+            raise fault
+    except Exception as error:  # whatever it is, it says that this is no environment for lanes
+        return f"two copies of the environment cannot live side by side ({_told(error)})"
+    return None
+
+
+def _why_not_rules(frame: Frame) -> str | None:
+    """Acting and one round of updates, for two lanes on made-up experience."""
+    config = frame.config
+    steps = config.rollout_steps if isinstance(config, RolloutConfig) else 4
+    small = {} if isinstance(config, RolloutConfig) else {"warmup_steps": 0, "replay_size": 10**4}
+    tiny = type(frame)(config.model_copy(update=small), frame.spec, frame.resolver)
+    try:
+        learner = Learner([tiny, tiny], _SEEDS, replay_device="cpu", is_tolerant=True)
+        learner.act(np.zeros((2, frame.spec.observation_size), np.float32))
+        learner.store(_made_up(frame.spec, steps))
+        learner.update()
+    except Exception as error:  # whatever it is, it says that this rule is none for lanes
+        return f"its networks or losses cannot be lifted over lanes ({_told(error)})"
+    return None
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def _made_up(spec: EnvSpec, steps: int) -> Transitions:
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(steps + 1, 2, spec.observation_size)).astype(np.float32)
+    zeros = np.zeros((steps, 2), np.float32)
+    return Transitions(
+        state=states[:-1],
+        action=np.zeros((steps, 2, spec.action.size), np.float32),
+        reward=zeros,
+        next_state=states[1:],
+        terminated=zeros,
+        truncated=zeros,
+        weight=zeros + 1,
+    )
+
+
+class _Idle:
+    """Agents that always do the first thing."""
+
+    collect_steps = 2
+
+    def __init__(self, num: int, spec: EnvSpec) -> None:
+        self._num, self._spec = num, spec
+        self.env_steps = np.zeros(len(_SEEDS), np.int64)
+
+    def act(
+        self,
+        states: NDArray[np.float32],
+        ahead: int = 0,
+        is_judged: bool = False,
+        **act_kwargs: Any,
+    ) -> NDArray[Any]:
+        action = self._spec.action
+        if isinstance(action, Discrete):
+            return np.zeros(self._num, np.int64)
+        kind = np.float32 if isinstance(action, Continuous) else np.int64
+        return np.zeros((self._num, action.size), kind)
+
+    def act_on(
+        self, state: Tensor, noise: Tensor, step: Tensor, act_kwargs: Mapping[str, Any]
+    ) -> Tensor:
+        actions = torch.as_tensor(self.act(np.zeros(0, np.float32)))
+        return actions.view(len(_SEEDS), -1, *actions.shape[1:])
+
+    def action_noise(
+        self, num_envs: int, is_judged: bool = False, act_kwargs: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        return torch.zeros(len(_SEEDS), num_envs, 1)

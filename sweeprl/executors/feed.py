@@ -1,0 +1,73 @@
+"""Trials as they come, sorted by what they can be trained with."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sweeprl.config import ReplayConfig, TrialConfig, structure_of
+from sweeprl.engine import LANES_COLLECT_STEPS
+from sweeprl.executors.seats import Seat
+from sweeprl.trials import Tally, Trial
+
+__all__ = ["Feed", "cohort_of"]
+
+
+def cohort_of(config: TrialConfig) -> str:
+    """Returns what trials must share to be lanes of one engine, as a key."""
+    shared = config.model_dump(mode="json", exclude={"seed", "root_dir", "frame_config"})
+    return json.dumps({**shared, **structure_of(config.frame_config)}, sort_keys=True, default=str)
+
+
+class Feed:
+    """Hands out seats, cohort by cohort, and asks for no more trials than it has use for.
+
+    Args:
+        trials: where they come from.
+        most_waiting: most seats of other cohorts that may wait while one is trained.
+    """
+
+    def __init__(self, trials: Iterable[Trial], most_waiting: int) -> None:
+        self._trials: Iterator[Trial] = iter(trials)
+        self._most_waiting = most_waiting
+        self._waiting: dict[str, deque[Seat]] = {}
+
+    def next_cohort(self) -> str | None:
+        """The cohort that most seats wait for; None where no trial is left."""
+        if not any(self._waiting.values()) and not self._pull():
+            return None
+        return max(self._waiting, key=lambda cohort: len(self._waiting[cohort]))
+
+    def next_seat(self, cohort: str) -> Seat | None:
+        """Who is to sit in a free lane of `cohort`; None where nobody is to."""
+        while not self._waiting.get(cohort):
+            others = sum(len(seats) for seats in self._waiting.values())
+            if others >= self._most_waiting or not self._pull():
+                return None
+        return self._waiting[cohort].popleft()
+
+    def take_all(self, cohort: str) -> list[Trial]:
+        """The waiting trials of a cohort that has to be trained in another way."""
+        seats = self._waiting.pop(cohort, deque())
+        return list({id(seat.tally): seat.tally.trial for seat in seats}.values())
+
+    def _pull(self) -> bool:
+        trial = next(self._trials, None)
+        if trial is None:
+            return False
+        configs = [_for_lanes(config) for config in trial.configs()]
+        tally = Tally(trial, len(configs))
+        waiting = self._waiting.setdefault(cohort_of(configs[0]), deque())
+        waiting.extend(Seat(config, tally) for config in configs)
+        return True
+
+
+def _for_lanes(config: TrialConfig) -> TrialConfig:
+    """Sets what a lane cannot leave open: it has no round of updates after every episode."""
+    frame_config = config.frame_config
+    if not isinstance(frame_config, ReplayConfig) or frame_config.collect_steps is not None:
+        return config
+    update: dict[str, Any] = {"collect_steps": LANES_COLLECT_STEPS}
+    return config.model_copy(update={"frame_config": frame_config.model_copy(update=update)})

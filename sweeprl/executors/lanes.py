@@ -1,0 +1,193 @@
+"""Many trials in one process: every one a lane of an engine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from sweeprl import registry
+from sweeprl.config import TrialConfig
+from sweeprl.engine import Learner
+from sweeprl.envs import Budget, EnvExtension, LanesDataset
+from sweeprl.errors import ConfigError
+from sweeprl.executors.capacity import num_lanes_for, replay_rows
+from sweeprl.executors.cohort import CohortModule
+from sweeprl.executors.dry_run import why_not_lanes
+from sweeprl.executors.feed import Feed
+from sweeprl.executors.processes import ProcessExecutor
+from sweeprl.executors.seats import Seat
+from sweeprl.frames import Frame
+from sweeprl.launcher import (
+    StopOnSignal,
+    build_frame,
+    choose_device,
+    quiet,
+    seed_everything,
+    storage_guarded,
+    threads,
+)
+from sweeprl.launcher.surroundings import keep_memory
+from sweeprl.networks import Resolver, caller_globals
+from sweeprl.registry import importable
+from sweeprl.trials import Trial
+
+__all__ = ["LanesExecutor"]
+
+
+class LanesExecutor:
+    """Trains trials as lanes, cohort by cohort; those of one cohort share all but numbers.
+
+    A lane whose trial ended, was pruned or failed is given to the next trial at once. What cannot
+    be a lane is trained in processes, with a line that says why.
+
+    Args:
+        num_lanes: trials trained at once; by default as many as fill the device, as far as its
+            memory holds them.
+        gpus: the device, as in a config; by default as the trials' configs say.
+        num_threads: CPU threads; by default as many as there are cores.
+        pl_callbacks: further Lightning callbacks.
+        say: takes lines meant for the user.
+
+    Raises:
+        ConfigError: `num_lanes` is not positive.
+    """
+
+    def __init__(
+        self,
+        num_lanes: int | None = None,
+        gpus: Any = None,
+        num_threads: int | None = None,
+        pl_callbacks: Sequence[Callback] = (),
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        if num_lanes is not None and num_lanes < 1:
+            raise ConfigError(f"num_lanes must be at least 1, but got {num_lanes}.")
+        self._num_lanes, self._gpus = num_lanes, gpus
+        self._num_threads = num_threads or torch.multiprocessing.cpu_count()
+        self._callbacks = list(pl_callbacks)
+        self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+        self.was_stopped = False
+        """Whether a signal ended the last run."""
+
+    def run(self, trials: Iterable[Trial]) -> None:
+        """Trains all trials; each one's reporter hears how it went.
+
+        Args:
+            trials: asked for the next one when a lane is free.
+
+        Raises:
+            ConfigError: a trial's config is wrong.
+        """
+        resolver = Resolver(caller_globals())
+        feed = Feed(trials, most_waiting=self._num_lanes or 1024)
+        self.was_stopped = False
+        while not self.was_stopped and (cohort := feed.next_cohort()) is not None:
+            seat = feed.next_seat(cohort)
+            assert seat is not None
+            folder = seat.tally.trial.config_folder
+            with (
+                importable([folder, Path.cwd()] if folder else [Path.cwd()]),
+                quiet(),
+                threads(self._num_threads),
+                keep_memory(),
+            ):
+                self._run_cohort(feed, cohort, seat, resolver)
+
+    def _run_cohort(self, feed: Feed, cohort: str, first: Seat, resolver: Resolver) -> None:
+        config = first.config
+        extension: EnvExtension = registry.envs.get(config.env)()
+        seed_everything(config.seed)
+        frame = build_frame(config, extension, resolver)
+        reason = why_not_lanes(frame, config, extension)
+        if reason is not None:
+            self._say(f"Trained in processes, not as lanes: {reason}.")
+            trials = [first.tally.trial, *feed.take_all(cohort)]
+            unique = {id(trial): trial for trial in trials}.values()
+            ProcessExecutor(say=self._say).run(unique)
+            return
+        extension.launch(
+            config,
+            self._callbacks,
+            lambda _, callbacks: self._fit(feed, cohort, first, frame, extension, callbacks),
+        )
+
+    def _fit(
+        self,
+        feed: Feed,
+        cohort: str,
+        first: Seat,
+        frame: Frame,
+        extension: EnvExtension,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        device = choose_device(first.config.gpus if self._gpus is None else self._gpus)
+        num_lanes = self._num_lanes or num_lanes_for(frame, first.config, device)
+        seats = [first]
+        while len(seats) < num_lanes and (seat := feed.next_seat(cohort)) is not None:
+            seats.append(seat)
+
+        def frame_of(config: TrialConfig) -> Frame:
+            return type(frame)(config.frame_config, frame.spec, frame.resolver)
+
+        learner = _learner(seats, frame_of, device)
+        data = _data(seats, learner, extension)
+        module = CohortModule(
+            learner, data, extension, seats, lambda: feed.next_seat(cohort), frame_of
+        )
+        signals = StopOnSignal()
+        trainer = _trainer(device, [*callbacks, signals])
+        self._say(f"{len(seats)} lanes of {first.config.frame} on {device}.")
+        try:
+            with storage_guarded():
+                trainer.fit(module)
+        except BaseException as error:
+            module.abandon(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            data.envs.close()
+        self.was_stopped = signals.received is not None
+
+
+def _learner(
+    seats: Sequence[Seat], frame_of: Callable[[TrialConfig], Frame], device: torch.device
+) -> Learner:
+    config = seats[0].config
+    return Learner(
+        [frame_of(seat.config) for seat in seats],
+        [seat.config.seed for seat in seats],
+        config.num_envs,
+        device,
+        replay_device=device if device.type == "cuda" else None,
+        replay_size=replay_rows(config) or None,
+        is_tolerant=True,
+    )
+
+
+def _data(seats: Sequence[Seat], learner: Learner, extension: EnvExtension) -> LanesDataset:
+    config, seeds = seats[0].config, [seat.config.seed for seat in seats]
+    envs = extension.create_lanes(config, seeds, "train", learner.device)
+    budgets = [Budget(s.config.max_env_steps, s.config.max_episodes) for s in seats]
+    return LanesDataset(envs, learner, config.train_env_config.act_kwargs, budgets)
+
+
+def _trainer(device: torch.device, callbacks: list[Callback]) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=None,
+        val_check_interval=1,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=callbacks,
+    )

@@ -1,0 +1,56 @@
+"""The Lightning callback that reports a trial's score on the grid of environment steps."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from sweeprl.launcher import FINAL_SHARE, TrialModule, step_weighted_return
+
+__all__ = ["ReportOnGrid"]
+
+
+class _Listener(Protocol):
+    should_stop: bool
+
+    def report(self, env_steps: int, score: float) -> None: ...
+
+
+class ReportOnGrid(Callback):
+    """Reports at every multiple of `report_every_env_steps`, and ends the trial when told to.
+
+    Args:
+        listener: hears the scores; its `should_stop` is looked at after each.
+    """
+
+    def __init__(self, listener: _Listener) -> None:
+        self._listener = listener
+        self._reported_at = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leaves out what was reported before an interruption."""
+        assert isinstance(pl_module, TrialModule)
+        self._reported_at = pl_module.train_data.env_steps
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Reports the grid points that were passed."""
+        assert isinstance(pl_module, TrialModule)
+        config, now = pl_module.config, pl_module.train_data.env_steps
+        every = config.report_every_env_steps
+        for point in range(self._reported_at // every + 1, now // every + 1):
+            episodes = [e for e in pl_module.episodes if e.end <= point * every]
+            score = step_weighted_return(episodes, point * every, FINAL_SHARE, config.num_envs)
+            if score is not None:
+                self._listener.report(point * every, score)
+        self._reported_at = now
+        if self._listener.should_stop:
+            pl_module.prune()

@@ -1,0 +1,41 @@
+"""What the seeds of a trial have to say, joined for its reporter."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from sweeprl.launcher import TrialRecord
+from sweeprl.trials.trial import Trial, TrialOutcome
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Joins what the seeds of a trial have to say.
+
+    Args:
+        trial: the trial.
+        num_seeds: how many there are.
+    """
+
+    def __init__(self, trial: Trial, num_seeds: int) -> None:
+        self.trial, self._num_seeds = trial, num_seeds
+        self._scores: dict[int, list[float]] = {}
+        self._records: list[TrialRecord] = []
+        self.should_stop = False
+        """Whether all its seeds are to stop."""
+
+    def report(self, env_steps: int, score: float) -> None:
+        """Reports the mean once all seeds have got to `env_steps`."""
+        scores = self._scores.setdefault(env_steps, [])
+        scores.append(score)
+        if len(scores) == self._num_seeds:
+            self.trial.reporter.report(env_steps, fmean(scores))
+            self.should_stop = self.should_stop or self.trial.reporter.should_stop()
+
+    def finish(self, record: TrialRecord) -> None:
+        """Reports the outcome once all seeds have ended; one that failed ends the others."""
+        self._records.append(record)
+        self.should_stop = self.should_stop or record.status == "failed"
+        if len(self._records) == self._num_seeds:
+            self.trial.reporter.finish(TrialOutcome(tuple(self._records)))
