@@ -2,11 +2,11 @@
 
     python benchmarks/lanes.py cpu [--case dqn] [--hidden 64] [--lanes 64] [--save]
     python benchmarks/lanes.py gpu [--case dqn] [--env torch] [--lanes 512] [--save]
+    python benchmarks/lanes.py table
 
 A lane-step is one environment step of one agent, with the updates it entitles to. Each figure is
-taken from chunks after the warm-up. On the CPU every row is paired with a run of
-stable-baselines3, in as many processes as there are cores, right after it; a ratio is taken within
-a pair.
+taken from chunks after the warm-up. On the CPU, each repeat begins with stable-baselines3 in as many
+processes as there are cores, and ratios are taken within a repeat.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import json
 import multiprocessing
 import os
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -186,27 +185,32 @@ def update_operations(case: dict[str, Any], config: TrialConfig, hidden: int) ->
     return 2 * batch * (critics + actor)
 
 
-def cpu_row(
-    name: str, hidden: int, num_lanes: int, env: str, repeats: int, seconds: float
-) -> dict[str, Any]:
+def cpu_rows(
+    name: str, hidden: int, lanes: list[int], env: str, repeats: int, seconds: float
+) -> list[dict[str, Any]]:
+    """Each repeat runs stable-baselines3 and then every number of lanes; ratios are taken within it."""
     case, device = CASES[name], torch.device("cpu")
     config = config_of(case, hidden, env, None)
-    population = Population(case, num_lanes, config, device)
-    ours, theirs, shares = [], [], []
     operations = update_operations(case, config, hidden)
-    for number in range(repeats):
-        warm = 0 if number else (4 if name != "ppo" else 1)
-        ours.append(population.rate(seconds, warm))
-        shares.append(ours[-1] * operations / matmul_rate(device, min(num_lanes, 64), 64))
+    theirs: list[float] = []
+    ours: dict[int, list[float]] = {num: [] for num in lanes}
+    shares: dict[int, list[float]] = {num: [] for num in lanes}
+    for _ in range(repeats):
         theirs.append(sb3_rate(case, hidden, None, seconds))
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return dict(
-        device="cpu", case=name, env=env, hidden=hidden, lanes=num_lanes,
-        lane_steps_per_second=round(statistics.median(ours)), sb3_steps_per_second=round(statistics.median(theirs)),
-        ratio=[round(f(ratios), 2) for f in (min, statistics.median, max)],
-        microseconds_per_engine_step=round(1e6 * num_lanes * case["num_envs"] / statistics.median(ours)),
-        share_of_matmul_rate=round(statistics.median(shares), 2),
-    )  # fmt: skip
+        for num in lanes:
+            rate = Population(case, num, config, device).rate(seconds, 3 if name != "ppo" else 1)
+            ours[num].append(rate)
+            shares[num].append(rate * operations / matmul_rate(device))
+    return [
+        dict(
+            device="cpu", case=name, env=env, hidden=hidden, lanes=num,
+            lane_steps_per_second=round(statistics.median(ours[num])), sb3_steps_per_second=round(statistics.median(theirs)),
+            ratio=[round(f([a / b for a, b in zip(ours[num], theirs, strict=True)]), 2) for f in (min, statistics.median, max)],
+            microseconds_per_engine_step=round(1e6 * num * case["num_envs"] / statistics.median(ours[num])),
+            share_of_matmul_rate=round(statistics.median(shares[num]), 2), repeats=repeats,
+        )
+        for num in lanes
+    ]  # fmt: skip
 
 
 def gpu_row(
@@ -232,7 +236,7 @@ def gpu_row(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("device", choices=["cpu", "gpu"])
+    parser.add_argument("device", choices=["cpu", "gpu", "table"])
     parser.add_argument("--case", choices=CASES, action="append")
     parser.add_argument("--hidden", type=int, action="append")
     parser.add_argument("--lanes", type=int, action="append")
@@ -242,37 +246,71 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--save", action="store_true", help="append to results/lanes.jsonl")
     arguments = parser.parse_args()
+    if arguments.device == "table":
+        table()
+        return
     torch.set_num_threads(os.cpu_count() or 1)
+    lanes = arguments.lanes or [64]
     with keep_memory():
         for name in arguments.case or CASES:
             for hidden in arguments.hidden or [64]:
-                for num_lanes in arguments.lanes or [64]:
-                    if arguments.device == "cpu":
-                        row = cpu_row(
-                            name,
-                            hidden,
-                            num_lanes,
-                            arguments.env,
-                            arguments.repeats,
-                            arguments.seconds,
-                        )
-                    else:
-                        row = gpu_row(
-                            name,
-                            hidden,
-                            num_lanes,
-                            arguments.env,
-                            arguments.batch_size,
-                            arguments.seconds,
-                        )
-                    row["versions"] = {
-                        k: v for k, v in versions().items() if k != "pytorch-lightning"
-                    }
-                    print(json.dumps(row))
-                    sys.stdout.flush()
-                    if arguments.save:
-                        with (RESULTS / "lanes.jsonl").open("a") as file:
-                            file.write(json.dumps(row) + "\n")
+                if arguments.device == "cpu":
+                    show(
+                        cpu_rows(
+                            name, hidden, lanes, arguments.env, arguments.repeats, arguments.seconds
+                        ),
+                        arguments.save,
+                    )
+                for num in lanes if arguments.device == "gpu" else []:
+                    show(
+                        [
+                            gpu_row(
+                                name,
+                                hidden,
+                                num,
+                                arguments.env,
+                                arguments.batch_size,
+                                arguments.seconds,
+                            )
+                        ],
+                        arguments.save,
+                    )
+
+
+def table() -> None:
+    """Writes results/lanes.md from the rows."""
+    rows = [json.loads(line) for line in (RESULTS / "lanes.jsonl").read_text().splitlines()]
+    cpu = [
+        "| case | networks | lanes | lane-steps/s | SB3, 2 processes | ratio: min, median, max | µs per engine step | share of matmul rate |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    gpu = [
+        "| case | networks | batch | environments | lanes | lane-steps/s | µs per engine step | MiB per lane |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda r: (r["case"], r["env"], r["hidden"], r["lanes"])):
+        first = f"| {row['case']} | 2x{row['hidden']} | "
+        rate, step = f"{row['lane_steps_per_second']:,}", f"{row['microseconds_per_engine_step']:,}"
+        if row["device"] == "cpu":
+            ratio = ", ".join(str(value) for value in row["ratio"])
+            cpu.append(
+                f"{first}{row['lanes']} | {rate} | {row['sb3_steps_per_second']:,} | {ratio} | {step} | {row['share_of_matmul_rate']:.0%} |"
+            )
+        else:
+            memory = row["peak_megabytes_per_lane"]
+            gpu.append(
+                f"{first}{row['batch_size']} | {row['env']} | {row['lanes']} | {rate} | {step} | {memory} |"
+            )
+    (RESULTS / "lanes.md").write_text("\n".join([*cpu, "", *gpu]) + "\n")
+
+
+def show(rows: list[dict[str, Any]], is_saved: bool) -> None:
+    for row in rows:
+        row["versions"] = {k: v for k, v in versions().items() if k != "pytorch-lightning"}
+        print(json.dumps(row), flush=True)
+        if is_saved:
+            with (RESULTS / "lanes.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":

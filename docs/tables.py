@@ -28,7 +28,9 @@ from sweeprl.config import (
     PowerOfTwo,
     Range,
     TrialConfig,
+    masked,
     ranges,
+    traced,
 )
 from sweeprl.envs.gymnasium import GymnasiumConfig
 from sweeprl.envs.torch import TorchConfig
@@ -88,14 +90,23 @@ def _config(name: str) -> type[BaseModel]:
 
 
 def table(config: type[BaseModel]) -> str:
-    """Returns a row for each field; tuning ranges have a column if there are any."""
+    """Returns a row for each field; for a frame's, also how it is tuned and shared by lanes."""
     tuned = ranges(config)
-    titles = ["Key", "Meaning", "Default", "Valid", *(["Tuning range"] if tuned else [])]
+    titles = ["Key", "Meaning", "Default", "Valid", *(["Tuning range", "Lanes"] if tuned else [])]
     rows = [titles, ["---"] * len(titles)]
     for name, info in config.model_fields.items():
         cells = [f"`{name}`", _meaning(config, name), _default(info), _valid(info)]
-        rows.append([*cells, *([_tuning(tuned.get(name))] if tuned else [])])
+        rows.append(
+            [*cells, *([_tuning(tuned.get(name)), _lanes(config, name)] if tuned else [])]
+        )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _lanes(config: type[BaseModel], name: str) -> str:
+    """What lanes of one engine may differ in, see lanes.md."""
+    if name in traced(config):
+        return "own"
+    return "masked" if name in masked(config) else "shared"
 
 
 def _meaning(config: type[BaseModel], name: str) -> str:

@@ -21,13 +21,21 @@ if TYPE_CHECKING:
         save_config,
     )
     from sweeprl.errors import ConfigError, SweepRLError, TrialFailed
+    from sweeprl.executors import LanesExecutor, ProcessExecutor
     from sweeprl.launcher import TrialRecord, evaluate, launch
+    from sweeprl.trials import MemoryReporter, Reporter, Trial, TrialOutcome
 
 __all__ = [
     "ConfigError",
+    "LanesExecutor",
+    "MemoryReporter",
+    "ProcessExecutor",
+    "Reporter",
     "SweepRLError",
+    "Trial",
     "TrialConfig",
     "TrialFailed",
+    "TrialOutcome",
     "TrialRecord",
     "evaluate",
     "generate_algorithm_config",
@@ -41,9 +49,15 @@ __all__ = [
 
 _HOMES = {
     "ConfigError": "sweeprl.errors",
+    "LanesExecutor": "sweeprl.executors",
+    "MemoryReporter": "sweeprl.trials",
+    "ProcessExecutor": "sweeprl.executors",
+    "Reporter": "sweeprl.trials",
     "SweepRLError": "sweeprl.errors",
+    "Trial": "sweeprl.trials",
     "TrialConfig": "sweeprl.config",
     "TrialFailed": "sweeprl.errors",
+    "TrialOutcome": "sweeprl.trials",
     "TrialRecord": "sweeprl.launcher",
     "evaluate": "sweeprl.launcher",
     "generate_algorithm_config": "sweeprl.config",

@@ -38,6 +38,17 @@ def test_the_four_steps_from_python(tmp_path):
     assert record(tmp_path / "trial")["test_return"] > 50
 
 
+def test_trials_as_lanes(tmp_path):
+    done = run(EXAMPLES / "lanes.py", tmp_path / "lanes", cwd=tmp_path)
+    assert "12 lanes of DQN" in done.stderr
+    records = [record(tmp_path / "lanes" / f"trial-{number:02}") for number in range(24)]
+    statuses = [one["status"] for one in records]
+    assert set(statuses) == {"finished", "pruned"}
+    assert f"{statuses.count('finished')} finished" in done.stdout
+    best = max(records, key=lambda one: (one["status"] == "finished") * one["score"])
+    assert f"with score {best['score']:.1f}" in done.stdout
+
+
 @pytest.mark.parametrize("from_folder", ["elsewhere", "beside"])
 def test_a_config_of_the_predecessor_runs_unchanged(from_folder, tmp_path):
     folder = EXAMPLES / "predecessor"

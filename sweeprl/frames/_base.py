@@ -150,8 +150,11 @@ class Frame(ABC):
     def default_network(self, role: Role) -> type[nn.Module]:
         """The class that plays `role` where the config names the role's default."""
 
-    def networks(self) -> dict[str, nn.Module]:
+    def networks(self, is_checked: bool = True) -> dict[str, nn.Module]:
         """Builds the network of each role, from torch's global random generator.
+
+        Args:
+            is_checked: whether each is tried out; one agent of a cohort is enough.
 
         Raises:
             ConfigError: a class cannot be found or built, or an output does not fit.
@@ -166,7 +169,8 @@ class Frame(ABC):
             if role.follows is not None:
                 self._copy(role, built)
         built.update(self.own_networks())
-        self._dry_run(built)
+        if is_checked:
+            self._dry_run(built)
         return built
 
     def own_networks(self) -> dict[str, nn.Module]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from sweeprl.launcher.record import versions
 
 __all__ = ["lightning_checkpoint", "replace_file", "save_checkpoint"]
 
@@ -39,7 +40,7 @@ def lightning_checkpoint(content: Mapping[str, Any], is_full: bool) -> dict[str,
     shell: dict[str, Any] = {
         "epoch": 0,
         "global_step": 0,
-        "pytorch-lightning_version": version("pytorch-lightning"),
+        "pytorch-lightning_version": versions()["pytorch-lightning"],
         "state_dict": {},
         "hparams_name": None,
     }

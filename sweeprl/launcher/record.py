@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -54,7 +55,13 @@ class TrialRecord(Config):
 def versions() -> dict[str, str]:
     """Versions of the packages that decide a result."""
     names = ("torch", "pytorch-lightning", "gymnasium", "numpy")
-    return {"sweeprl": __version__, **{name: version(name) for name in names}}
+    return {"sweeprl": __version__, **{name: _version(name) for name in names}}
+
+
+@cache
+def _version(name: str) -> str:
+    """Looked up once: a thousand lanes ask for it."""
+    return version(name)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""The engine on a GPU, where updates of lanes run as CUDA graphs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sweeprl import registry
+from sweeprl.config import Continuous, Discrete, EnvSpec
+from sweeprl.engine import Learner
+from sweeprl.testing import random_transitions
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+SPECS = {
+    "DQN": EnvSpec(4, Discrete(3)),
+    "PPO": EnvSpec(4, Discrete(3)),
+    "SAC": EnvSpec(3, Continuous(2)),
+}
+SMALL = {
+    "DQN": dict(batch_size=8, warmup_steps=0, replay_size=512),
+    "PPO": dict(batch_size=8, rollout_steps=16),
+    "SAC": dict(batch_size=8, warmup_steps=0, replay_size=512),
+}
+LANES = 5
+
+
+def learner(name, device, **settings):
+    frame = registry.frames.get(name)
+    frames = [
+        frame(frame.Config(**{**SMALL[name], **settings, "discount": 0.9 + 0.01 * lane}), SPECS[name])
+        for lane in range(LANES)
+    ]
+    return Learner(frames, range(LANES), device=device, replay_device=device, is_tolerant=True)
+
+
+def train(one, name, rounds):
+    logs = []
+    for seed in range(rounds):
+        one.store(random_transitions(SPECS[name], 16, one.num_lanes, seed))
+        logs.append({key: value.cpu() for key, value in one.update().items()})
+    return logs
+
+
+def close_share(one, other):
+    mine, theirs = one.weights()["networks"], other.weights()["networks"]
+    pairs = [(v, theirs[role][k]) for role, named in mine.items() for k, v in named.items()]
+    close = [torch.isclose(a, b, rtol=1e-3, atol=1e-4).flatten() for a, b in pairs]
+    return float(torch.cat(close).float().mean())
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_lanes_learn_on_a_gpu_what_they_learn_on_a_cpu(name):
+    gpu, cpu = learner(name, "cuda"), learner(name, "cpu")
+    logs = train(gpu, name, 2), train(cpu, name, 2)  # enough updates for graphs to be replayed
+    assert close_share(gpu, cpu) > 0.98
+    for key, value in logs[0][0].items():
+        torch.testing.assert_close(value, logs[1][0][key], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_lane_given_to_another_agent_learns_as_one_of_its_own(name):
+    gpu, cpu = learner(name, "cuda"), learner(name, "cpu")
+    for one in (gpu, cpu):
+        train(one, name, 1)
+        frame = one.frames[2]
+        one.place(2, frame, 77)
+        train(one, name, 2)
+    assert close_share(gpu, cpu) > 0.97
+
+
+@pytest.mark.parametrize("name", ["DQN", "SAC"])
+def test_masked_lanes_agree_with_the_cpu(name):
+    gpu, cpu = learner(name, "cuda"), learner(name, "cpu")
+    for one in (gpu, cpu):
+        frame = type(one.frame)
+        config = one.frame.config.model_copy(update=dict(batch_size=4, updates_per_step=0.5))
+        one.place(1, frame(config, SPECS[name]), 5)
+        train(one, name, 2)
+    assert gpu.updates.tolist() == cpu.updates.tolist()
+    assert close_share(gpu, cpu) > 0.97
+
+
+def test_lanes_that_go_leave_the_others_learning():
+    gpu, cpu = learner("DQN", "cuda"), learner("DQN", "cpu")
+    for one in (gpu, cpu):
+        train(one, "DQN", 1)
+        one.keep([0, 4, 2])
+        train(one, "DQN", 1)
+    assert gpu.num_lanes == 3
+    assert close_share(gpu, cpu) > 0.98
