@@ -96,9 +96,7 @@ def table(config: type[BaseModel]) -> str:
     rows = [titles, ["---"] * len(titles)]
     for name, info in config.model_fields.items():
         cells = [f"`{name}`", _meaning(config, name), _default(info), _valid(info)]
-        rows.append(
-            [*cells, *([_tuning(tuned.get(name)), _lanes(config, name)] if tuned else [])]
-        )
+        rows.append([*cells, *([_tuning(tuned.get(name)), _lanes(config, name)] if tuned else [])])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

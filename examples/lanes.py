@@ -1,6 +1,6 @@
 """Twenty-four trials as lanes of one engine, the hopeless ones stopped half-way.
 
-    python examples/lanes.py [folder]
+python examples/lanes.py [folder]
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class HalvingReporter(sweeprl.MemoryReporter):
 def base(folder: Path) -> sweeprl.TrialConfig:
     config = sweeprl.generate_algorithm_config("DQN")
     config["frame_config"].update(
-        batch_size=32, warmup_steps=200, exploration_steps=1500, model_kwargs=[dict(hidden=[32])] * 2
+        batch_size=32,
+        warmup_steps=200,
+        exploration_steps=1500,
+        model_kwargs=[dict(hidden=[32])] * 2,
     )
     config = sweeprl.generate_env_config("torch", config, env_name="CartPole-v1")
     plain = sweeprl.generate_training_config(

@@ -53,11 +53,11 @@ def check_same_structure(one: Frame, other: Frame) -> None:
         )
 
 
-def seeded_networks(frame: Frame, seed: int) -> dict[str, nn.Module]:
+def seeded_networks(frame: Frame, seed: int, is_checked: bool = True) -> dict[str, nn.Module]:
     """Builds a lane's networks as `seed` alone decides, and leaves torch's generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return frame.networks()
+        return frame.networks(is_checked)
 
 
 def groups_of_roles(frame: Frame) -> tuple[list[list[str]], dict[int, list[str]]]:

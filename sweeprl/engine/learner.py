@@ -82,7 +82,10 @@ class Learner(Acting):
         self._is_tolerant = is_tolerant
         self._streams = LaneStreams(seeds, self.device)
         hyperparameters = stack_hyperparameters(frames, self.device)
-        networks = [seeded_networks(frame, seed) for frame, seed in zip(frames, seeds, strict=True)]
+        networks = [
+            seeded_networks(frame, seed, is_checked=lane == 0)
+            for lane, (frame, seed) in enumerate(zip(frames, seeds, strict=True))
+        ]
         online, self._followers = groups_of_roles(self.frame)
         self._lanes = Lanes(
             networks, [*online, *self._followers.values()], hyperparameters, self.device
@@ -156,7 +159,7 @@ class Learner(Acting):
         check_same_structure(self.frame, frame)
         settings = frame.hyperparameters()
         self.frames[lane] = frame
-        self._lanes.place(lane, seeded_networks(frame, seed), settings)
+        self._lanes.place(lane, seeded_networks(frame, seed, is_checked=False), settings)
         clipped = [optimizer.clips for optimizer in self._optimizers]
         for loss, optimizer in zip(frame.losses, self._optimizers, strict=True):
             rates = [settings[name] for name in loss.trains.values()]
@@ -213,17 +216,20 @@ class Learner(Acting):
         """
         self._fail(faults_of_transitions(transitions, self.num_lanes))
         fields = {key: self._by_lane(self._tensor(v)) for key, v in transitions.items()}
+        weights = np.asarray(transitions["weight"]).reshape(-1, self.num_lanes, self.num_envs)
+        self._kept = _steps_that_count(weights) * self.num_envs
+        is_whole = (self._kept == weights[:, 0].size).all()
+        kept = None if is_whole else torch.from_numpy(self._kept).unsqueeze(1)
         if self._reward is not None:
             over = torch.maximum(fields["terminated"], fields["truncated"])
-            self._reward.update(fields["reward"].transpose(0, 1), over.transpose(0, 1))
+            self._reward.update(fields["reward"].transpose(0, 1), over.transpose(0, 1), kept)
         if self._replay is not None:
             flat = {key: value.flatten(1, 2) for key, value in fields.items()}
-            self._replay.store(self._layout.pack(flat))
+            self._replay.store(self._layout.pack(flat), kept)
         else:
-            self._rollout = self._normal(self._to_device(fields))
+            self._rollout = self._normal(self._to_device(_cut(fields, kept)))
         if self._observation is not None:
-            self._observation.update(fields["state"].flatten(1, 2))
-        weights = np.asarray(transitions["weight"]).reshape(-1, self.num_lanes, self.num_envs)
+            self._observation.update(fields["state"].flatten(1, 2), kept)
         self._owe(weights.sum((0, 2), dtype=np.int64))
 
     def _tensor(self, values: Any) -> Tensor:
@@ -274,19 +280,19 @@ class Learner(Acting):
                 all were, a snapshot ago.
         """
         before = self.updates.copy()
-        logs = {} if self._found(self._snapshot.renew()) else self._round()
-        self._found(faults_of_losses(logs))
+        self._fail(self._snapshot.renew())
+        logs = self._round()
+        self._go_back(faults_of_losses(logs))
         made = self.updates - before
         self._snapshot.grow_old(int(made.max()))
         for optimizer in self._optimizers:
             optimizer.step_schedule(np.flatnonzero(made).tolist())
         return logs
 
-    def _found(self, faults: Faults) -> bool:
+    def _go_back(self, faults: Faults) -> None:
         for lane in faults:
             self._snapshot.go_back(lane)
         self._fail(faults)
-        return bool(faults)
 
     def _round(self) -> dict[str, Tensor]:
         sums: dict[str, Tensor] = {}
@@ -358,14 +364,26 @@ class Learner(Acting):
         rows = fields["reward"].shape[1]
         losses = self.frame.losses
         for index in range(max(loss.passes for loss in losses)):
-            order = self._streams.take("order", rows).argsort(1)
+            order = self._order(rows)
             shuffled = {key: _take(value, order) for key, value in fields.items()}
             active = tuple(loss for loss in losses if index < loss.passes)
             columns = [torch.split(value, batch_size, 1) for value in shuffled.values()]
-            for values in zip(*columns, strict=True):
+            for number, values in enumerate(zip(*columns, strict=True)):
+                takes_part = self._kept > number * batch_size
+                if not takes_part.any():
+                    break
                 batch = {k: self._lanes.enter(v) for k, v in zip(fields, values, strict=True)}
-                self.updates += 1
-                yield self._learn(active, batch, None, None), None
+                self.updates += takes_part
+                mask = None if takes_part.all() else self._column(takes_part)
+                yield self._learn(active, batch, mask, None), mask
+
+    def _order(self, rows: int) -> Tensor:
+        """Draws a random order of the rollout's rows, `(L, rows)`, those beyond its cut last."""
+        kept = self._column(self._kept)
+        once = torch.ones_like(kept).squeeze(1)
+        quantiles = self._streams.batches("order", once, kept.squeeze(1), (1, rows)).squeeze(1)
+        is_beyond = torch.arange(rows, device=self.device) >= kept
+        return quantiles.masked_fill(is_beyond, 2.0).argsort(1)
 
     @torch.no_grad()
     def _prepared_rollout(self) -> dict[str, Tensor]:
@@ -482,7 +500,7 @@ class Learner(Acting):
             for role, named in stack.unflatten(rows.tensors[f"parameters/{index}"][row]).items()
         }
         names = ("mean", "variance", "count")
-        moments = {name: rows.tensors[name][row].cpu() for name in names if name in rows.tensors}
+        moments = {n: rows.tensors[n][row].cpu().clone() for n in names if n in rows.tensors}
         return {"networks": networks, "observation": moments or None}
 
     @torch.no_grad()
@@ -543,6 +561,26 @@ def _replay_buffer(
             f"replay_device='{device}', but: {reason}. "
             'Lower replay_size, or set replay_device to "cpu".'
         ) from error
+
+
+def _steps_that_count(weights: NDArray[Any]) -> NDArray[np.int64]:
+    """Steps of a chunk `(T, L, E)` up to each lane's last that counts, `(L,)`.
+
+    What a lane plays beyond its budget, because others play on, leaves no trace in it.
+    """
+    counts = np.asarray(weights.any(2))
+    since_last = counts[::-1].argmax(0)
+    return np.where(counts.any(0), len(counts) - since_last, 0)
+
+
+def _cut(rollout: dict[str, Tensor], kept: Tensor | None) -> dict[str, Tensor]:
+    """Cuts off the rollout `(L, T, E)` of each lane after `kept` rows: returns end there."""
+    if kept is None:
+        return rollout
+    truncated = rollout["truncated"]
+    steps = torch.arange(1, truncated.shape[1] + 1).unsqueeze(1) * truncated.shape[2]
+    is_beyond = (steps >= kept.unsqueeze(2)).to(truncated.device)
+    return {**rollout, "truncated": truncated.masked_fill(is_beyond, 1.0)}
 
 
 def _rule(loss: Loss) -> Any:

@@ -35,17 +35,36 @@ class RunningMoments:
             num_lanes, *[1] * len(shape), dtype=torch.float64, device=device
         ).fill_(_NOTHING)
 
-    def update(self, values: Tensor) -> None:
-        """Takes in values `(L, R, *shape)`."""
+    def update(self, values: Tensor, counts: Tensor | None = None) -> None:
+        """Takes in values `(L, R, *shape)`.
+
+        Args:
+            values: of every lane.
+            counts: how many of them count, the first ones, `(L, 1)` int64; all where it is None.
+        """
         values = values.to(self.mean.device, torch.float64)
-        count, mean = values.shape[1], values.mean(1)
-        variance = values.var(1, unbiased=False)
+        count: int | Tensor
+        if counts is None:
+            count, mean = values.shape[1], values.mean(1)
+            variance = values.var(1, unbiased=False)
+        else:
+            count, mean, variance = self._of_some(values, counts.to(values.device))
         delta, total = mean - self.mean, self.count + count
         between = delta**2 * (self.count * count / total)
         merged = (self.variance * self.count + variance * count + between) / total
         self.variance.copy_(merged)
         self.mean += delta * (count / total)
         self.count += count
+
+    def _of_some(self, values: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Count, mean and variance of the values that count."""
+        does_count = torch.arange(values.shape[1], device=values.device) < counts
+        does_count = does_count.view(*values.shape[:2], *[1] * (values.dim() - 2))
+        count = counts.double().view(self.count.shape)
+        at_least_one = count.clamp_min(1)
+        mean = torch.where(does_count, values, 0.0).sum(1) / at_least_one
+        squares = torch.where(does_count, values - mean.unsqueeze(1), 0.0) ** 2
+        return count, mean, squares.sum(1) / at_least_one
 
     def reset(self, lane: int) -> None:
         """Forgets what a lane has seen."""
@@ -92,9 +111,9 @@ class ObservationNormalizer:
         self._shift.copy_(self.moments.mean)
         self._scale.copy_((self.moments.variance + 1e-8).rsqrt())
 
-    def update(self, states: Tensor) -> None:
-        """Takes in observations `(L, R, D)`."""
-        self.moments.update(states)
+    def update(self, states: Tensor, counts: Tensor | None = None) -> None:
+        """Takes in observations `(L, R, D)`, of each lane the first `counts` `(L, 1)`."""
+        self.moments.update(states, counts)
         self.read()
 
     def __call__(self, states: Tensor) -> Tensor:
@@ -134,15 +153,25 @@ class RewardNormalizer:
         self._discount = discount.unsqueeze(1)
         self._returns = torch.zeros(len(discount), num_envs, device=discount.device)
 
-    def update(self, rewards: Tensor, over: Tensor) -> None:
-        """Takes in a chunk of rewards and episode ends, `(T, L, E)`."""
+    def update(self, rewards: Tensor, over: Tensor, counts: Tensor | None = None) -> None:
+        """Takes in a chunk of rewards and episode ends, `(T, L, E)`.
+
+        Args:
+            rewards: of every lane.
+            over: where an episode ended.
+            counts: how many rewards of each lane count, the first ones, `(L, 1)`; None is all.
+        """
         returns = []
         device = self._returns.device
-        for reward, end in zip(rewards.to(device), over.to(device), strict=True):
-            self._returns = self._returns * self._discount + reward
-            returns.append(self._returns)
-            self._returns = self._returns * (1 - end)
-        self.moments.update(torch.stack(returns, 1).flatten(1))
+        counts = None if counts is None else counts.to(device)
+        for step, (reward, end) in enumerate(zip(rewards.to(device), over.to(device), strict=True)):
+            now = self._returns * self._discount + reward
+            returns.append(now)
+            now = now * (1 - end)
+            if counts is not None:
+                now = torch.where(step * reward.shape[1] < counts, now, self._returns)
+            self._returns = now
+        self.moments.update(torch.stack(returns, 1).flatten(1), counts)
 
     def __call__(self, rewards: Tensor) -> Tensor:
         """Scales rewards `(L, ...)`."""

@@ -89,8 +89,16 @@ class ReplayBuffer:
         """How many transitions a lane has."""
         return min(int(self._stored[lane]), self._rows.shape[1])
 
-    def store(self, rows: Tensor) -> None:
-        """Adds rows `(L, R, W)`, dropping the oldest where there is no room."""
+    def store(self, rows: Tensor, counts: Tensor | None = None) -> None:
+        """Adds rows `(L, R, W)`, dropping the oldest where there is no room.
+
+        Args:
+            rows: of every lane.
+            counts: how many of them count, the first ones, `(L, 1)` int64; all where it is None.
+        """
+        if counts is not None:
+            self._store_some(rows.to(self.device), counts.to(self.device))
+            return
         size = self._rows.shape[1]
         skipped = max(rows.shape[1] - size, 0)
         rows = rows[:, skipped:].to(self.device)
@@ -98,6 +106,14 @@ class ReplayBuffer:
         places = (self._stored + steps) % size + self._first_rows
         self._flat().index_copy_(0, places.view(-1), rows.reshape(-1, rows.shape[-1]))
         self._stored += skipped + rows.shape[1]
+
+    def _store_some(self, rows: Tensor, counts: Tensor) -> None:
+        size = self._rows.shape[1]
+        steps = torch.arange(rows.shape[1], device=self.device)
+        places = (self._stored + steps) % size + self._first_rows
+        lasts = (steps < counts) & (steps >= counts - size)
+        self._flat().index_copy_(0, places[lasts], rows[lasts])
+        self._stored += counts
 
     def sample(self, quantiles: Tensor) -> Tensor:
         """Draws rows with replacement, all with one gather.

@@ -46,7 +46,7 @@ class Snapshot:
         """Makes a new copy if it is time.
 
         Returns:
-            Lanes whose parameters are not finite; then the copy stays as it is.
+            Lanes whose parameters are not finite; they are back where the old copy was made.
         """
         if self._age is not None and self._age < SNAPSHOT_UPDATES:
             return {}
@@ -57,8 +57,9 @@ class Snapshot:
                     f"The parameters of {', '.join(stack.roles)} must be finite, but are not. "
                     "Lower the learning rate or set gradient_max."
                 )
-        if not faults:
-            self.take()
+        for lane in faults:
+            self.go_back(lane)
+        self.take()
         return faults
 
     def take(self) -> None:

@@ -17,6 +17,19 @@ from sweeprl.errors import EnvironmentRaised
 __all__ = ["SlotLanes"]
 
 
+def _built(make: Callable[[], gym.Env[Any, Any]], num: int) -> list[gym.Env[Any, Any]]:
+    """Builds `num` environments, or leaves none behind where one cannot be built."""
+    envs: list[gym.Env[Any, Any]] = []
+    try:
+        for _ in range(num):
+            envs.append(make())
+    except BaseException:
+        for env in envs:
+            env.close()
+        raise
+    return envs
+
+
 class SlotLanes(LaneEnvs):
     """Environments in slots, stepped in turn; one that raises stops its own lane only.
 
@@ -39,7 +52,7 @@ class SlotLanes(LaneEnvs):
         is_judging: bool = False,
     ) -> None:
         self._make, self._name, self._stage = make, name, stage
-        self._envs = [make() for _ in range(len(seeds) * num_envs)]
+        self._envs = _built(make, len(seeds) * num_envs)
         self._adapt = ActionAdapter(self._envs[0].action_space, name)
         super().__init__(describe(self._envs[0], name), seeds, num_envs, is_judging)
         num, size = len(self._envs), self.spec.observation_size

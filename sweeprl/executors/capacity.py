@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import math
+from pathlib import Path
 
 import torch
 
@@ -20,6 +21,9 @@ _SHARE = 0.6
 
 _COPIES = 8
 """Parameters, gradients, moments, the snapshot of both, the best weights and work space."""
+
+_UNKNOWN = 4 * 2**30
+"""Free bytes where the system does not tell."""
 
 
 def num_lanes_for(frame: Frame, config: TrialConfig, device: torch.device) -> int:
@@ -55,9 +59,23 @@ def bytes_per_lane(frame: Frame, config: TrialConfig) -> int:
     return 4 * (width * (rows + batches) + _COPIES * parameters)
 
 
-def free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> float:
     """Returns the free memory of a device in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    pages = os.sysconf("SC_AVPHYS_PAGES") if hasattr(os, "sysconf") else 0
-    return pages * os.sysconf("SC_PAGE_SIZE") if pages else 4 * 2**30
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return _UNKNOWN
+    sizes = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)}
+    return min(1024 * int(sizes["MemAvailable"]), _left_to_container())
+
+
+def _left_to_container() -> float:
+    """What a container may still take, where it has a limit."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (int((group / f"memory.{n}").read_text()) for n in ("max", "current"))
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return math.inf
+    return limit - used

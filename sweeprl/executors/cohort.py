@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,14 @@ from sweeprl.envs import Budget, EnvExtension, Episode, LanesDataset, LanesResul
 from sweeprl.executors.ledger import LaneLedger
 from sweeprl.executors.seats import Seat
 from sweeprl.frames import Frame
-from sweeprl.launcher import FINAL_SHARE, LearningModule, crossed, global_rng, loader
+from sweeprl.launcher import (
+    FINAL_SHARE,
+    LearningModule,
+    StopOnSignal,
+    crossed,
+    global_rng,
+    loader,
+)
 
 __all__ = ["CohortModule"]
 
@@ -38,6 +46,7 @@ class CohortModule(LearningModule):
         seats: who sits in which lane.
         next_seat: who is to sit in a free lane; None where nobody is to.
         frame_of: builds the frame of a seat's config.
+        signals: tells which signal asked for the end, where one did.
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class CohortModule(LearningModule):
         seats: Sequence[Seat],
         next_seat: Callable[[], Seat | None],
         frame_of: Callable[[TrialConfig], Frame],
+        signals: StopOnSignal,
     ) -> None:
         super().__init__(learner)
         self.data = data
@@ -55,14 +65,24 @@ class CohortModule(LearningModule):
         self.lane_steps = 0
         """Environment steps of all lanes so far."""
         self._extension, self._next_seat, self._frame_of = extension, next_seat, frame_of
+        self._signals = signals
         self._config = seats[0].config
         self._ledger = LaneLedger(len(seats), learner.num_envs)
         self._best: AgentRows = learner.rows()
         self._endings: dict[int, tuple[str, str]] = {}
         self._due: list[int] = []
+        self._updates_before = learner.updates.copy()
         self._started_at, self._spent_saving = time.monotonic(), 0.0
-        for lane, seat in enumerate(seats):
-            self._go_on(lane, seat)
+
+    def open(self) -> None:
+        """Lets all seats begin, or go on.
+
+        Raises:
+            ConfigError: one of them cannot.
+        """
+        for lane, seat in enumerate(self.seats):
+            if seat is not None:
+                self._go_on(lane, seat)
 
     # ---- data
 
@@ -88,35 +108,40 @@ class CohortModule(LearningModule):
         Lightning's first hook there: whatever evaluation was due has been made.
         """
         if self.stop_requested:
-            self._endings |= {
-                k: ("stopped", "a signal") for k in self._occupied() if k not in self._endings
-            }
+            self._end_all()
         self._turn_over()
         if not self._occupied():
             self.trainer.should_stop = True
             return -1
         self._save_some()
+        self._updates_before = self.learner.updates.copy()
         return None
+
+    def on_train_end(self) -> None:
+        """Ends the trials that a callback has broken off."""
+        self._end_all()
+        self._turn_over(refill=False)
+
+    def _end_all(self) -> None:
+        signal = self._signals.received
+        ending = ("finished", "a callback stopped it")
+        if signal is not None:
+            ending = ("stopped", f"signal {signal}")
+        for lane in self._occupied():
+            self._endings.setdefault(lane, ending)
 
     def remember(self, result: LanesResult, logs: dict[str, torch.Tensor]) -> None:
         """Adds a chunk to the ledger, and finds out which lanes are due for what."""
         self.lane_steps += int(result.transitions["weight"].sum())
-        has_learned = self._learned()
+        has_learned = self.learner.updates > self._updates_before
         numbers = {name: values.double().cpu().numpy() for name, values in logs.items()}
         self._ledger.add(result, numbers, has_learned)
         for lane, fault in {**self.data.envs.faults, **self.learner.faults}.items():
             if self.seats[lane] is not None:
                 self._endings.setdefault(lane, ("failed", str(fault)))
         if self._config.early_stopping_patience is not None:
-            self._try_patience(result, has_learned)
+            self._try_patience(result)
         self._due = self._look_around()
-
-    def _learned(self) -> NDArray[np.bool_]:
-        """Which lanes have made updates since the last call, `(L,)`."""
-        before = getattr(self, "_updates_seen", None)
-        now = self.learner.updates.copy()
-        self._updates_seen = now
-        return now > 0 if before is None or len(before) != len(now) else now != before
 
     def _look_around(self) -> list[int]:
         """Closes the rows and makes the reports that are due; returns who is to be evaluated."""
@@ -125,18 +150,19 @@ class CohortModule(LearningModule):
         for lane in self._occupied():
             seat, now = self.seats[lane], int(self.data.env_steps[lane])
             assert seat is not None
-            if lane in self._endings and self._endings[lane][0] == "failed":
+            if self._has_failed(lane) or now == seat.reported_at:  # went on with its budget spent
                 continue
-            if exhausted[lane]:
-                self._endings.setdefault(lane, ("finished", "the budget is spent"))
-            if exhausted[lane] or crossed(
-                seat.reported_at, now, self._config.report_every_env_steps
-            ):
+            is_last = bool(exhausted[lane])
+            if is_last or crossed(seat.reported_at, now, self._config.report_every_env_steps):
                 self._report(lane, seat, now)
-            is_over = self._endings.get(lane, ("",))[0] == "finished"
-            if is_over or (every is not None and crossed(seat.evaluated_at, now, every)):
+            if is_last:
+                self._endings.setdefault(lane, ("finished", "the budget is spent"))
+            if is_last or (every is not None and crossed(seat.evaluated_at, now, every)):
                 due.append(lane)
-        return [lane for lane in due if self._endings.get(lane, ("",))[0] != "pruned"]
+        return due
+
+    def _has_failed(self, lane: int) -> bool:
+        return self._endings.get(lane, ("",))[0] == "failed"
 
     def _report(self, lane: int, seat: Seat, now: int) -> None:
         """Closes a row, and reports the grid points that it passed."""
@@ -148,13 +174,14 @@ class CohortModule(LearningModule):
                 seat.tally.report(point * every, score)
         seat.reported_at = now
         if seat.tally.should_stop:
-            self._endings.setdefault(lane, ("pruned", "its reporter stopped it"))
+            self._endings[lane] = ("pruned", seat.tally.reason)
 
-    def _try_patience(self, result: LanesResult, has_learned: NDArray[np.bool_]) -> None:
+    def _try_patience(self, result: LanesResult) -> None:
         for lane in np.unique(result.episodes.lane):
             seat = self.seats[lane]
             returns = result.episodes.total[result.episodes.lane == lane].tolist()
-            if seat is not None and has_learned[lane] and seat.has_lost_patience(returns):
+            has_ever_learned = bool(self.learner.updates[lane])
+            if seat is not None and seat.has_lost_patience(returns, has_ever_learned):
                 reason = "no better mean return for early_stopping_patience epochs"
                 self._endings.setdefault(int(lane), ("finished", reason))
 
@@ -170,7 +197,8 @@ class CohortModule(LearningModule):
         better = []
         for lane, mean in zip(self._due, batch.mean(1).tolist(), strict=True):
             seat = self.seats[lane]
-            assert seat is not None
+            if seat is None or self._has_failed(lane):
+                continue
             seat.evaluated_at = int(self.data.env_steps[lane])
             self._ledger.rows[lane].append((seat.evaluated_at, {"val/return": mean}))
             if seat.best is None or mean > seat.best:
@@ -180,30 +208,37 @@ class CohortModule(LearningModule):
             self._best.put(better, self.learner.rows(better))
 
     def _judge(self, lanes: Sequence[int], rows: AgentRows, stage: Stage) -> NDArray[np.float64]:
-        """Lets some agents play the episodes of a stage, all at once; returns `(K, M)`."""
+        """Lets some agents play the episodes of a stage, all at once; returns `(K, M)`.
+
+        Where an environment raises, its trial has failed.
+        """
         seeds = [seat.config.seed for lane in lanes if (seat := self.seats[lane]) is not None]
         envs = self._extension.create_lanes(self._config, seeds, stage, self.learner.device)
         judge = Judge(self.learner.frame, rows, self.learner.device)
         act_kwargs = {"greedy": True, **self._config.test_env_config.act_kwargs}
         try:
-            return envs.play_once(judge, act_kwargs)
+            returns = envs.play_once(judge, act_kwargs)
         finally:
             envs.close()
+        self._endings |= {lanes[row]: ("failed", str(f)) for row, f in envs.faults.items()}
+        return returns
 
     # ---- lanes that come and go
 
     def _occupied(self) -> list[int]:
         return [lane for lane, seat in enumerate(self.seats) if seat is not None]
 
-    def _turn_over(self) -> None:
+    def _turn_over(self, refill: bool = True) -> None:
         """Ends the trials that are over, and gives their lanes to others."""
-        endings, self._endings = self._endings, {}
-        if not endings:
+        if not self._endings:
             return
-        finished = [lane for lane, (status, _) in endings.items() if status == "finished"]
-        tests = self._test(finished)
+        is_finished = {lane: status == "finished" for lane, (status, _) in self._endings.items()}
+        tests = self._test([lane for lane in self._endings if is_finished[lane]])
+        endings, self._endings = self._endings, {}
         for lane, (status, reason) in endings.items():
             self._end(lane, status, reason, tests.get(lane, []))
+        if not refill:
+            return
         for lane in endings:
             self._refill(lane)
         self._shrink()
@@ -214,8 +249,8 @@ class CohortModule(LearningModule):
         never_judged = [k for k in lanes if (s := self.seats[k]) is not None and s.best is None]
         if never_judged:
             self._best.put(never_judged, self.learner.rows(never_judged))
-        returns = self._judge(lanes, self._best.take(lanes), "test")
-        return dict(zip(lanes, returns.tolist(), strict=True))
+        returns = self._judge(lanes, self._best.take(lanes), "test").tolist()
+        return {k: r for k, r in zip(lanes, returns, strict=True) if not self._has_failed(k)}
 
     def _end(self, lane: int, status: str, reason: str, test_returns: list[float]) -> None:
         seat = self.seats[lane]
@@ -277,6 +312,7 @@ class CohortModule(LearningModule):
         """What a single trial's `on_save_checkpoint` would say of a lane."""
         episodes = [tuple(episode) for episode in self._ledger.episodes(lane)]
         return {
+            "callbacks": seat.callback_states(),
             "learner": self.learner.state_dict(lane),
             "train_data": self.data.state_dict(lane),
             "global_rng": global_rng(),
@@ -312,9 +348,9 @@ class CohortModule(LearningModule):
 
     def _go_on(self, lane: int, seat: Seat) -> None:
         """Opens a seat's folder; goes on from its last checkpoint where that is wanted."""
-        can_go_on = seat.tally.trial.resume and seat.folder.last.exists()
+        goes_on = seat.goes_on
         seat.open()
-        if not can_go_on:
+        if not goes_on:
             return
         content = torch.load(seat.folder.last, map_location="cpu", weights_only=True)
         self.learner.load_state_dict(content["learner"], lane)
@@ -325,6 +361,10 @@ class CohortModule(LearningModule):
         self._ledger.begin(lane, episodes, rows, curves["pending"])
         seat.evaluated_at, seat.reported_at = curves["marks"]
         seat.best, seat.epoch_returns = curves["best_evaluation"], curves["epoch_returns"]
+        seat.load_callback_states(content["callbacks"])
+        if self.data.exhausted[lane]:
+            self._endings[lane] = ("finished", "the budget is spent")
+        self._best.put([lane], self.learner.rows([lane]))
         if seat.best is not None and seat.folder.best.exists():
             best = torch.load(seat.folder.best, map_location="cpu", weights_only=True)
             now = self.learner.weights(lane)
@@ -332,14 +372,16 @@ class CohortModule(LearningModule):
             self._best.put([lane], self.learner.rows([lane]))
             self.learner.load_weights(now, lane)
 
-    def abandon(self, reason: str) -> None:
-        """Ends all trials that run as failed, after an error that is not theirs."""
-        for lane in self._occupied():
-            seat = self.seats[lane]
-            assert seat is not None
+    def abandon(self, status: str, reason: str) -> None:
+        """Ends all trials that run, after what was not their own doing."""
+        begun = [(k, seat) for k, seat in enumerate(self.seats) if seat and seat.record]
+        for lane, seat in begun:
             env_steps = int(self.data.env_steps[lane])
-            seat.end({"status": "failed", "reason": reason, "env_steps": env_steps})
+            seat.note({"status": status, "reason": reason, "env_steps": env_steps})
+        for lane, seat in begun:
             self.seats[lane] = None
+            with suppress(Exception):  # what comes of the first error is raised in its place
+                seat.tell()
 
 
 class _Once(IterableDataset[Any]):

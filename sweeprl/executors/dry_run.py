@@ -10,7 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweeprl.config import Continuous, Discrete, EnvSpec, RolloutConfig, Transitions, TrialConfig
+from sweeprl.config import (
+    Continuous,
+    Discrete,
+    EnvSpec,
+    FrameConfig,
+    ReplayConfig,
+    Transitions,
+    TrialConfig,
+)
 from sweeprl.engine import Learner
 from sweeprl.envs import EnvExtension
 from sweeprl.frames import Frame
@@ -18,6 +26,7 @@ from sweeprl.frames import Frame
 __all__ = ["why_not_lanes"]
 
 _SEEDS = (0, 1)
+_STEPS = 4
 
 
 def why_not_lanes(frame: Frame, config: TrialConfig, extension: EnvExtension) -> str | None:
@@ -32,7 +41,7 @@ def why_not_lanes(frame: Frame, config: TrialConfig, extension: EnvExtension) ->
         return (
             "environments in processes of their own (vectorization async) are not stepped in lanes"
         )
-    return _why_not_environments(config, extension) or _why_not_rules(frame)
+    return _why_not_environments(config, extension) or _why_not_rules(frame, config)
 
 
 def _why_not_environments(config: TrialConfig, extension: EnvExtension) -> str | None:
@@ -50,20 +59,27 @@ def _why_not_environments(config: TrialConfig, extension: EnvExtension) -> str |
     return None
 
 
-def _why_not_rules(frame: Frame) -> str | None:
+def _why_not_rules(frame: Frame, config: TrialConfig) -> str | None:
     """Acting and one round of updates, for two lanes on made-up experience."""
-    config = frame.config
-    steps = config.rollout_steps if isinstance(config, RolloutConfig) else 4
-    small = {} if isinstance(config, RolloutConfig) else {"warmup_steps": 0, "replay_size": 10**4}
-    tiny = type(frame)(config.model_copy(update=small), frame.spec, frame.resolver)
+    tiny = type(frame)(_tiny(frame.config), frame.spec, frame.resolver)
+    states = np.zeros((len(_SEEDS), frame.spec.observation_size), np.float32)
     try:
         learner = Learner([tiny, tiny], _SEEDS, replay_device="cpu", is_tolerant=True)
-        learner.act(np.zeros((2, frame.spec.observation_size), np.float32))
-        learner.store(_made_up(frame.spec, steps))
+        for section in (config.train_env_config, config.test_env_config):
+            learner.act(states, **section.act_kwargs)
+        learner.store(_made_up(frame.spec, _STEPS))
         learner.update()
     except Exception as error:  # whatever it is, it says that this rule is none for lanes
         return f"its networks or losses cannot be lifted over lanes ({_told(error)})"
     return None
+
+
+def _tiny(config: FrameConfig) -> FrameConfig:
+    """Settings under which a round is a few updates."""
+    small: dict[str, Any] = {"batch_size": _STEPS, "rollout_steps": _STEPS}
+    if isinstance(config, ReplayConfig):
+        small = {"warmup_steps": 0, "replay_size": 10**4, "updates_per_step": 1.0}
+    return config.model_copy(update=small)
 
 
 def _told(error: Exception) -> str:

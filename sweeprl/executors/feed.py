@@ -10,6 +10,7 @@ from typing import Any
 from sweeprl.config import ReplayConfig, TrialConfig, structure_of
 from sweeprl.engine import LANES_COLLECT_STEPS
 from sweeprl.executors.seats import Seat
+from sweeprl.launcher import TrialRecord
 from sweeprl.trials import Tally, Trial
 
 __all__ = ["Feed", "cohort_of"]
@@ -33,6 +34,7 @@ class Feed:
         self._trials: Iterator[Trial] = iter(trials)
         self._most_waiting = most_waiting
         self._waiting: dict[str, deque[Seat]] = {}
+        """Seats by cohort."""
 
     def next_cohort(self) -> str | None:
         """The cohort that most seats wait for; None where no trial is left."""
@@ -42,16 +44,39 @@ class Feed:
 
     def next_seat(self, cohort: str) -> Seat | None:
         """Who is to sit in a free lane of `cohort`; None where nobody is to."""
-        while not self._waiting.get(cohort):
-            others = sum(len(seats) for seats in self._waiting.values())
-            if others >= self._most_waiting or not self._pull():
-                return None
-        return self._waiting[cohort].popleft()
+        while True:
+            while not self._waiting.get(cohort):
+                others = sum(len(seats) for seats in self._waiting.values())
+                if others >= self._most_waiting or not self._pull():
+                    return None
+            seat = self._waiting[cohort].popleft()
+            if not seat.tally.should_stop:
+                return seat
+            seat.pass_over()
 
-    def take_all(self, cohort: str) -> list[Trial]:
-        """The waiting trials of a cohort that has to be trained in another way."""
-        seats = self._waiting.pop(cohort, deque())
-        return list({id(seat.tally): seat.tally.trial for seat in seats}.values())
+    def trials_from(self, seat: Seat, cohort: str) -> Iterator[Trial]:
+        """The trial of a seat and all after it in a cohort that has to be trained otherwise."""
+        following: Seat | None = seat
+        tally: Tally | None = None
+        while following is not None:
+            if following.tally is not tally:
+                tally = following.tally
+                yield tally.trial
+            following = self.next_seat(cohort)
+
+    def close(self, reason: str) -> None:
+        """Tells the trials of which some seeds have begun that the others will not."""
+        for seats in self._waiting.values():
+            for seat in seats:
+                if seat.tally.has_begun:
+                    seat.tally.finish(
+                        TrialRecord(
+                            status="stopped",
+                            reason=reason,
+                            score_kind=seat.config.score,
+                            seed=seat.config.seed,
+                        )
+                    )
 
     def _pull(self) -> bool:
         trial = next(self._trials, None)
@@ -59,7 +84,8 @@ class Feed:
             return False
         configs = [_for_lanes(config) for config in trial.configs()]
         tally = Tally(trial, len(configs))
-        waiting = self._waiting.setdefault(cohort_of(configs[0]), deque())
+        cohort = f"{trial.config_folder} {cohort_of(configs[0])}"
+        waiting = self._waiting.setdefault(cohort, deque())
         waiting.extend(Seat(config, tally) for config in configs)
         return True
 

@@ -72,8 +72,12 @@ class LanesExecutor:
         self._num_threads = num_threads or torch.multiprocessing.cpu_count()
         self._callbacks = list(pl_callbacks)
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
-        self.was_stopped = False
+        self._received: int | None = None
+
+    @property
+    def was_stopped(self) -> bool:
         """Whether a signal ended the last run."""
+        return self._received is not None
 
     def run(self, trials: Iterable[Trial]) -> None:
         """Trains all trials; each one's reporter hears how it went.
@@ -83,13 +87,16 @@ class LanesExecutor:
 
         Raises:
             ConfigError: a trial's config is wrong.
+            Exception: what a callback or a reporter raised. The trials that ran have failed with
+                it.
         """
         resolver = Resolver(caller_globals())
         feed = Feed(trials, most_waiting=self._num_lanes or 1024)
-        self.was_stopped = False
+        self._received = None
         while not self.was_stopped and (cohort := feed.next_cohort()) is not None:
             seat = feed.next_seat(cohort)
-            assert seat is not None
+            if seat is None:  # those that waited are over before they began
+                continue
             folder = seat.tally.trial.config_folder
             with (
                 importable([folder, Path.cwd()] if folder else [Path.cwd()]),
@@ -98,6 +105,8 @@ class LanesExecutor:
                 keep_memory(),
             ):
                 self._run_cohort(feed, cohort, seat, resolver)
+        if self.was_stopped:
+            feed.close(f"signal {self._received}")
 
     def _run_cohort(self, feed: Feed, cohort: str, first: Seat, resolver: Resolver) -> None:
         config = first.config
@@ -107,9 +116,9 @@ class LanesExecutor:
         reason = why_not_lanes(frame, config, extension)
         if reason is not None:
             self._say(f"Trained in processes, not as lanes: {reason}.")
-            trials = [first.tally.trial, *feed.take_all(cohort)]
-            unique = {id(trial): trial for trial in trials}.values()
-            ProcessExecutor(say=self._say).run(unique)
+            processes = ProcessExecutor()
+            processes.run(feed.trials_from(first, cohort))
+            self._received = processes.received
             return
         extension.launch(
             config,
@@ -137,21 +146,27 @@ class LanesExecutor:
 
         learner = _learner(seats, frame_of, device)
         data = _data(seats, learner, extension)
-        module = CohortModule(
-            learner, data, extension, seats, lambda: feed.next_seat(cohort), frame_of
-        )
         signals = StopOnSignal()
+        module = CohortModule(
+            learner, data, extension, seats, lambda: feed.next_seat(cohort), frame_of, signals
+        )
         trainer = _trainer(device, [*callbacks, signals])
         self._say(f"{len(seats)} lanes of {first.config.frame} on {device}.")
         try:
             with storage_guarded():
+                module.open()
                 trainer.fit(module)
+        except (KeyboardInterrupt, SystemExit) as error:
+            if signals.received is None:
+                module.abandon("failed", f"{type(error).__name__}: {error}")
+                raise
+            module.abandon("stopped", f"signal {signals.received}")
         except BaseException as error:
-            module.abandon(f"{type(error).__name__}: {error}")
+            module.abandon("failed", f"{type(error).__name__}: {error}")
             raise
         finally:
             data.envs.close()
-        self.was_stopped = signals.received is not None
+        self._received = signals.received
 
 
 def _learner(

@@ -84,8 +84,10 @@ class LaneLedger:
         """The step-weighted return as if the lane had ended after `env_steps`."""
         ends = self._episodes["end"][lane, : self.num_episodes[lane]]
         last = int(np.searchsorted(ends, env_steps, side="right"))
-        reach = int(ends[:last].searchsorted(env_steps * (1 - share), side="right"))
-        window = slice(min(reach, max(last - 1, 0)), last)
+        ends = ends[:last]
+        reach = int(ends.searchsorted(env_steps * (1 - share), side="right"))
+        latest = int(ends.searchsorted(ends[-1])) if last else 0
+        window = slice(min(reach, latest), last)
         columns = (values[lane, window].tolist() for values in self._episodes.values())
         episodes = [Episode(*row) for row in zip(*columns, strict=True)]
         return step_weighted_return(episodes, env_steps, share, self._num_envs)

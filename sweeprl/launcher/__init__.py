@@ -4,7 +4,13 @@ from sweeprl.launcher.callbacks import StopOnSignal
 from sweeprl.launcher.checkpoint import lightning_checkpoint, save_checkpoint
 from sweeprl.launcher.devices import choose_device
 from sweeprl.launcher.evaluation import evaluate
-from sweeprl.launcher.launching import build_frame, build_learner, build_module, launch
+from sweeprl.launcher.launching import (
+    build_frame,
+    build_learner,
+    build_module,
+    check_unchanged,
+    launch,
+)
 from sweeprl.launcher.learning import LearningModule, crossed, loader
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.randomness import global_rng, seed_everything
@@ -22,6 +28,7 @@ __all__ = [
     "build_frame",
     "build_learner",
     "build_module",
+    "check_unchanged",
     "choose_device",
     "crossed",
     "evaluate",

@@ -38,7 +38,7 @@ from sweeprl.launcher.views import ViewName, make_view
 from sweeprl.networks import Resolver, caller_globals
 from sweeprl.registry import importable
 
-__all__ = ["build_frame", "build_learner", "build_module", "launch"]
+__all__ = ["build_frame", "build_learner", "build_module", "check_unchanged", "launch"]
 
 
 def launch(
@@ -103,7 +103,7 @@ def _fit(
     learner = build_learner(config, extension, resolver)
     earlier = folder.load_record() if resume else None
     if resume:
-        _check_unchanged(config, folder)
+        check_unchanged(config, folder)
     else:
         folder.claim(overwrite)
     folder.save_config(config)
@@ -184,7 +184,12 @@ CHANGEABLE = ("max_env_steps", "max_episodes", "gpus", "root_dir")
 """What may differ when a trial goes on."""
 
 
-def _check_unchanged(config: TrialConfig, folder: TrialFolder) -> None:
+def check_unchanged(config: TrialConfig, folder: TrialFolder) -> None:
+    """Refuses to go on with other settings.
+
+    Raises:
+        ConfigError: naming those that differ.
+    """
     saved = folder.load_config().model_dump(mode="json", exclude=set(CHANGEABLE))
     wanted = config.model_dump(mode="json", exclude=set(CHANGEABLE))
     changed = [key for key, value in wanted.items() if saved[key] != value]

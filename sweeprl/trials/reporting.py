@@ -13,7 +13,8 @@ __all__ = ["ReportOnGrid"]
 
 
 class _Listener(Protocol):
-    should_stop: bool
+    @property
+    def should_stop(self) -> bool: ...
 
     def report(self, env_steps: int, score: float) -> None: ...
 

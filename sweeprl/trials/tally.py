@@ -22,8 +22,15 @@ class Tally:
         self.trial, self._num_seeds = trial, num_seeds
         self._scores: dict[int, list[float]] = {}
         self._records: list[TrialRecord] = []
-        self.should_stop = False
+        self.has_begun = False
+        """Whether any of its seeds is or was trained."""
+        self.reason = ""
+        """Why all its seeds are to stop; empty as long as they are not."""
+
+    @property
+    def should_stop(self) -> bool:
         """Whether all its seeds are to stop."""
+        return bool(self.reason)
 
     def report(self, env_steps: int, score: float) -> None:
         """Reports the mean once all seeds have got to `env_steps`."""
@@ -31,11 +38,16 @@ class Tally:
         scores.append(score)
         if len(scores) == self._num_seeds:
             self.trial.reporter.report(env_steps, fmean(scores))
-            self.should_stop = self.should_stop or self.trial.reporter.should_stop()
+            if self.trial.reporter.should_stop():
+                self._stop("its reporter stopped it")
 
     def finish(self, record: TrialRecord) -> None:
         """Reports the outcome once all seeds have ended; one that failed ends the others."""
         self._records.append(record)
-        self.should_stop = self.should_stop or record.status == "failed"
+        if record.status == "failed":
+            self._stop(f"seed {record.seed} failed")
         if len(self._records) == self._num_seeds:
             self.trial.reporter.finish(TrialOutcome(tuple(self._records)))
+
+    def _stop(self, reason: str) -> None:
+        self.reason = self.reason or reason

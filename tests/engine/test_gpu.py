@@ -28,7 +28,9 @@ LANES = 5
 def learner(name, device, **settings):
     frame = registry.frames.get(name)
     frames = [
-        frame(frame.Config(**{**SMALL[name], **settings, "discount": 0.9 + 0.01 * lane}), SPECS[name])
+        frame(
+            frame.Config(**{**SMALL[name], **settings, "discount": 0.9 + 0.01 * lane}), SPECS[name]
+        )
         for lane in range(LANES)
     ]
     return Learner(frames, range(LANES), device=device, replay_device=device, is_tolerant=True)

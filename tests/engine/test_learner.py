@@ -8,6 +8,8 @@ from sweeprl.config import Discrete, EnvSpec, build
 from sweeprl.engine import Learner
 from sweeprl.errors import ConfigError, Diverged
 from sweeprl.testing import random_transitions
+from tests.engine.agents import SPECS, assert_same_lane, frame_of, of_lane, steps_of
+from tests.engine.agents import chunk as chunk_of
 
 SPEC = EnvSpec(4, Discrete(2))
 
@@ -130,3 +132,134 @@ def test_weights_of_another_network_are_refused():
     other = Learner([dqn(model_kwargs=[dict(hidden=[8]), dict(hidden=[8])])], [0])
     with pytest.raises(ConfigError, match="Has the model changed"):
         Learner([dqn()], [0]).load_weights(other.weights())
+
+
+# ---- lanes of different ages and settings
+
+
+def train(learner, name, seeds, num=None):
+    for seed in seeds:
+        learner.store(chunk_of(name, num or learner.num_lanes, seed))
+        learner.update()
+
+
+NORMAL = dict(normalize_observation=True, normalize_reward=True)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_placed_lane_equals_a_fresh_learner_and_the_others_do_not_notice(name):
+    frames = [frame_of(name, discount=0.9 + 0.02 * lane, **NORMAL) for lane in range(3)]
+    learner, undisturbed = (Learner(frames, [0, 1, 2], is_tolerant=True) for _ in range(2))
+    late = frame_of(name, discount=0.5, gradient_max=0.5, **NORMAL)
+    fresh = Learner([late], [9])
+    train(learner, name, range(3))
+    learner.place(1, late, 9)
+    train(learner, name, range(3, 6))
+    train(undisturbed, name, range(6))
+    for seed in range(3, 6):
+        fresh.store(of_lane(chunk_of(name, 3, seed), 1))
+        fresh.update()
+    assert_same_lane(learner, 1, fresh, atol=1e-5)
+    for lane in (0, 2):
+        assert_same_lane(learner, lane, undisturbed, lane, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, kept", [("DQN", [2, 1]), ("DQN", [1]), ("PPO", [2, 1]), ("SAC", [1])]
+)
+def test_lanes_that_are_kept_go_on_as_if_nothing_was(name, kept):
+    frames = [frame_of(name, discount=0.9 + 0.02 * lane, **NORMAL) for lane in range(3)]
+    learner, whole = (Learner(frames, [0, 1, 2]) for _ in range(2))
+    train(learner, name, range(2))
+    learner.keep(kept)
+    for seed in range(2, 4):
+        data = chunk_of(name, 3, seed)
+        learner.store({key: np.ascontiguousarray(value[:, kept]) for key, value in data.items()})
+        learner.update()
+    train(whole, name, range(4))
+    for place, lane in enumerate(kept):
+        assert_same_lane(learner, place, whole, lane, atol=1e-5)
+
+
+MASKED = [
+    dict(batch_size=8, updates_per_step=0.3, warmup_steps=5),
+    dict(batch_size=3, updates_per_step=1.0, warmup_steps=20),
+    dict(batch_size=16, updates_per_step=0.125, warmup_steps=0),
+]
+
+
+@pytest.mark.parametrize("follow", [{}, dict(update_rate=None)], ids=["polyak", "copies"])
+@pytest.mark.parametrize("name", ["DQN", "SAC"])
+def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
+    every = [dict(update_steps=3 + lane) if follow else {} for lane in range(3)]
+    frames = [
+        frame_of(name, **own, **follow, **steps) for own, steps in zip(MASKED, every, strict=True)
+    ]
+    together = Learner(frames, [0, 1, 2], is_tolerant=True)
+    alone = [Learner([frame], [seed]) for seed, frame in enumerate(frames)]
+    for seed in range(6):
+        data = chunk_of(name, 3, seed)
+        together.store(data)
+        logs = together.update()
+        for lane, learner in enumerate(alone):
+            learner.store(of_lane(data, lane))
+            for key, value in learner.update().items():
+                if key.endswith("_loss"):
+                    assert float(logs[key][lane]) == pytest.approx(float(value[0]), rel=1e-3)
+    for lane, learner in enumerate(alone):
+        assert_same_lane(together, lane, learner, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_what_a_lane_plays_beyond_its_budget_leaves_no_trace(name):
+    counts = [5, 16, 0] if name == "PPO" else [2, 8, 0]
+    frames = [frame_of(name, **NORMAL) for _ in range(3)]
+    together = Learner(frames, [0, 1, 2], is_tolerant=True)
+    alone = [Learner([frame], [seed]) for seed, frame in enumerate(frames)]
+    for seed in range(3):
+        data = chunk_of(name, 3, seed)
+        kept = counts if seed == 2 else [steps_of(name)] * 3
+        for lane, count in enumerate(kept):
+            data["weight"][count:, lane] = 0.0
+        together.store(data)
+        together.update()
+        for lane, count in enumerate(kept):
+            if count:
+                alone[lane].store(of_lane(data, lane, count))
+                alone[lane].update()
+    for lane, learner in enumerate(alone):
+        assert_same_lane(together, lane, learner, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_lane_that_diverges_costs_the_others_no_update(name):
+    def learner(rate):
+        key = "learning_rate" if name == "DQN" else "actor_learning_rate"
+        return Learner(
+            [frame_of(name, **{key: value}) for value in (1e-3, rate, 1e-3)],
+            [0, 1, 2],
+            is_tolerant=True,
+        )
+
+    ill, well = learner(1e38), learner(1e-3)
+    for seed in range(4):
+        for one in (ill, well):
+            one.store(chunk_of(name, 3, seed))
+            one.update()
+    assert list(ill.faults) == [1]
+    assert "must be finite" in str(ill.faults[1])
+    for lane in (0, 2):
+        assert_same_lane(ill, lane, well, lane, atol=1e-6)
+
+
+def test_a_lane_that_diverged_before_any_copy_was_made_costs_the_others_no_update():
+    frames = [dqn(learning_rate=rate) for rate in (1e-3, 1e-3)]
+    ill, well = (Learner(frames, [0, 1], is_tolerant=True) for _ in range(2))
+    weights = ill.weights(1)
+    weights["networks"]["qnet"] = {k: v * np.nan for k, v in weights["networks"]["qnet"].items()}
+    ill.load_weights(weights, 1)
+    for seed in range(3):
+        for one in (ill, well):
+            one.store(chunk(8, 2, seed))
+            one.update()
+    assert_same_lane(ill, 0, well, 0, atol=1e-6)

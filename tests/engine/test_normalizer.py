@@ -33,3 +33,18 @@ def test_rewards_are_scaled_by_the_deviation_of_the_discounted_return():
     deviation = torch.tensor([2.0, 5.0, 6.0, 11.0]).std(unbiased=False)
     scaled = normalizer(torch.tensor([[3.0]]))
     torch.testing.assert_close(scaled, 3 / deviation.view(1, 1), rtol=1e-3, atol=0)
+
+
+def test_only_what_counts_is_taken_in_lane_by_lane():
+    values = torch.randn(3, 8, 2, generator=torch.Generator().manual_seed(0)).double()
+    counts = [8, 3, 0]
+    moments = RunningMoments(3, 2)
+    moments.update(values[:, :4])
+    moments.update(values, torch.tensor(counts).unsqueeze(1))
+    for lane, count in enumerate(counts):
+        alone = RunningMoments(1, 2)
+        alone.update(values[lane : lane + 1, :4])
+        if count:
+            alone.update(values[lane : lane + 1, :count])
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(moments.state_dict(lane)[name], value)

@@ -148,3 +148,100 @@ def test_optimizers_that_lanes_cannot_share_are_refused(optimizer_class):
     limits = torch.full((len(RATES),), float("inf"))
     with pytest.raises(ConfigError, match=f"{optimizer_class.__name__} must be"):
         LaneOptimizer(stack, optimizer_class, {}, [torch.tensor(RATES)], limits)
+
+
+STACKED = ["Adam", "AdamW", "SGD", "RMSprop", "NAdam", "Adagrad", "Adadelta", "Adamax", "RAdam"]
+
+
+def of_lanes(name, gradient_max=float("inf")):
+    stack = Stack(lanes(), ["net"], torch.device("cpu"))
+    limits = torch.full((len(RATES),), gradient_max)
+    optimizer_class = getattr(torch.optim, name)
+    rates = [torch.tensor(RATES)]
+    return stack, LaneOptimizer(stack, optimizer_class, SETTINGS.get(name, {}), rates, limits)
+
+
+def descend(stack, step, kept=(0, 1, 2)):
+    weight, bias = stack.parameters["net"]["weight"], stack.parameters["net"]["bias"]
+    inputs = data(step)[list(kept)]
+    output = torch.einsum("lbi,loi->lbo", inputs, weight.view(-1, 2, 3))
+    stack.differentiate((output + bias.view(-1, 1, 2)).square().sum())
+
+
+def alone(name, row, rate, steps, lane):
+    """A fresh torch optimizer on what a lane sees in some steps."""
+    net = nn.Linear(3, 2)
+    nn.utils.vector_to_parameters(row, net.parameters())
+    optimizer = getattr(torch.optim, name)(net.parameters(), lr=rate, **SETTINGS.get(name, {}))
+    for step in steps:
+        optimizer.zero_grad()
+        net(data(step)[lane]).square().sum().backward()
+        optimizer.step()
+    return nn.utils.parameters_to_vector(net.parameters()).detach()
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_a_lane_placed_late_goes_where_a_fresh_optimizer_goes(name):
+    stack, optimizer = of_lanes(name)
+    fresh = {"net": nn.Linear(3, 2)}
+    for step in range(12):
+        if step == 5:
+            stack.place(1, fresh)
+            optimizer.place(1, [0.02], float("inf"))
+        descend(stack, step)
+        optimizer.step(None, is_in_step=step < 5)
+    row = nn.utils.parameters_to_vector(fresh["net"].parameters()).detach()
+    late = alone(name, row, 0.02, range(5, 12), 1)
+    torch.testing.assert_close(stack.flat[1], late, atol=2e-6, rtol=1e-5)
+    expected = separate(name, SETTINGS.get(name, {}))
+    torch.testing.assert_close(stack.flat[[0, 2]], expected[[0, 2]], atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_a_masked_lane_is_frozen_to_the_bit_and_counts_no_step(name):
+    stack, optimizer = of_lanes(name)
+    start = stack.flat[1].clone()
+    for step in range(12):
+        descend(stack, step)
+        before, state = stack.flat[1].clone(), optimizer.state_dict(1)
+        active = torch.tensor([[True], [step >= 4], [True]])
+        optimizer.step(None if step >= 4 else active, is_in_step=False)
+        if step < 4:
+            assert torch.equal(stack.flat[1], before)
+            after = optimizer.state_dict(1)["moments"]
+            assert all(torch.equal(after[k], v) for k, v in state["moments"].items())
+    late = alone(name, start, RATES[1], range(4, 12), 1)
+    torch.testing.assert_close(stack.flat[1], late, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", STACKED)
+@pytest.mark.parametrize("kept", [[2, 1], [1]])
+def test_lanes_that_are_kept_go_on(name, kept):
+    stack, optimizer = of_lanes(name)
+    for step in range(12):
+        if step == 6:
+            stack.keep(kept)
+            optimizer.keep(kept)
+        descend(stack, step, range(len(RATES)) if step < 6 else kept)
+        optimizer.step(None, is_in_step=True)
+    expected = separate(name, SETTINGS.get(name, {}))[kept]
+    torch.testing.assert_close(stack.flat, expected, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["Adam", "SGD"])
+def test_a_lanes_optimizer_goes_on_in_another_lane(name):
+    stack, optimizer = of_lanes(name)
+    other_stack, other = of_lanes(name)
+    for step in range(12):
+        descend(stack, step)
+        optimizer.step(None, is_in_step=True)
+        if step == 5:
+            other_stack.flat.copy_(stack.flat[[1, 0, 2]])
+            for lane, source in enumerate([1, 0, 2]):
+                other.place(lane, [RATES[source]], float("inf"))
+                other.load_state_dict(optimizer.state_dict(source), lane)
+    assert other.state_dict(0)["moments"].keys() == optimizer.state_dict(1)["moments"].keys()
+    for step in range(6, 12):
+        descend(other_stack, step, [1, 0, 2])
+        other.step(None, is_in_step=True)
+    torch.testing.assert_close(other_stack.flat[[1, 0, 2]], stack.flat, atol=2e-6, rtol=1e-5)

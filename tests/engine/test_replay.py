@@ -62,3 +62,29 @@ def test_actions_become_what_networks_take():
     assert as_action(numbers, Discrete(3)).tolist() == [1, 2]
     assert as_action(torch.ones(4, 2), MultiDiscrete((2, 2))).dtype == torch.int64
     assert as_action(numbers, Continuous(1)) is numbers
+
+
+def test_only_what_counts_is_stored_lane_by_lane():
+    buffer = ReplayBuffer(2, 5, 2, torch.device("cpu"))
+    buffer.store(rows(0, 4))
+    buffer.store(rows(4, 4), torch.tensor([[0], [3]]))
+    assert contents(buffer, 0) == [0, 1, 2, 3]
+    assert contents(buffer, 1) == [102, 103, 104, 105, 106]
+    buffer.store(rows(20, 8), torch.tensor([[7], [1]]))
+    assert contents(buffer, 0) == [22, 23, 24, 25, 26]
+    assert contents(buffer, 1) == [103, 104, 105, 106, 120]
+    assert [buffer.state_dict(lane)["stored"] for lane in range(2)] == [11, 8]
+
+
+def test_lanes_are_forgotten_kept_and_restored_singly():
+    buffer = ReplayBuffer(3, 5, 2, torch.device("cpu"))
+    buffer.store(rows(0, 7, lanes=3))
+    saved = buffer.state_dict(1)
+    buffer.reset(1)
+    assert (buffer.filled(1), contents(buffer, 0)) == (0, [2, 3, 4, 5, 6])
+    buffer.keep([2, 1])
+    assert contents(buffer, 0) == [202, 203, 204, 205, 206]
+    buffer.load_state_dict(saved, 1)
+    assert contents(buffer, 1) == [102, 103, 104, 105, 106]
+    buffer.store(rows(7, 1))
+    assert contents(buffer, 1) == [103, 104, 105, 106, 107]
