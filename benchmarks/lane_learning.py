@@ -1,8 +1,8 @@
 """Whether a lane learns what a single trial learns: final scores of 20 lanes and of 20 single runs.
 
-    python benchmarks/lane_learning.py [--case dqn] [--processes 2] [--save]
+    python benchmarks/lane_learning.py [--case dqn] [--runs 20] [--processes 2] [--save]
 
-Both get the same config but for the seed (lanes 100 to 119, single runs 0 to 19); single runs go
+Both get the same config but for the seed (lanes from 100 on, single runs from 0 on); single runs go
 through `sweeprl.launch`, lanes through the executor. The score is `final`. Intervals are 95 %
 bootstrap intervals of the mean; the distributions are compared with a two-sample Kolmogorov-Smirnov
 test, whose p-value comes from permutations.
@@ -27,7 +27,6 @@ from sweeprl.launcher import versions
 from sweeprl.trials import MemoryReporter, Trial
 
 RESULTS = Path(__file__).parent / "results" / "lane_learning.jsonl"
-RUNS = 20
 
 CASES: dict[str, dict[str, Any]] = {
     "dqn": dict(frame="DQN", env="CartPole-v1", steps=12_000, num_envs=1, hidden=[64, 64],
@@ -64,8 +63,8 @@ def single(job: tuple[dict[str, Any], int, str]) -> float:
     return score
 
 
-def lanes(case: dict[str, Any], folder: str) -> list[float]:
-    reporters = [MemoryReporter() for _ in range(RUNS)]
+def lanes(case: dict[str, Any], folder: str, runs: int) -> list[float]:
+    reporters = [MemoryReporter() for _ in range(runs)]
     trials = [Trial(config_of(case, 100 + n, folder), r) for n, r in enumerate(reporters)]
     LanesExecutor().run(trials)
     outcomes = [reporter.outcome for reporter in reporters]
@@ -99,18 +98,19 @@ def kolmogorov_smirnov(one: list[float], other: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
     arguments = parser.parse_args()
     for name in arguments.case or CASES:
         case = CASES[name]
         with tempfile.TemporaryDirectory() as folder:
-            jobs = [(case, seed, folder) for seed in range(RUNS)]
+            jobs = [(case, seed, folder) for seed in range(arguments.runs)]
             with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
                 alone = pool.map(single, jobs, chunksize=1)
-            together = lanes(case, folder)
+            together = lanes(case, folder, arguments.runs)
         row = dict(
-            case=name, env=case["env"], steps=case["steps"], runs=RUNS, single=summary(alone), lanes=summary(together),
+            case=name, env=case["env"], steps=case["steps"], runs=arguments.runs, single=summary(alone), lanes=summary(together),
             p_value=round(kolmogorov_smirnov(alone, together), 3), single_scores=[round(s, 1) for s in alone],
             lane_scores=[round(s, 1) for s in together], versions=versions(),
         )  # fmt: skip

@@ -31,6 +31,7 @@ class HalvingReporter(sweeprl.MemoryReporter):
 
 
 def base(folder: Path) -> sweeprl.TrialConfig:
+    """What all trials share."""
     config = sweeprl.generate_algorithm_config("DQN")
     config["frame_config"].update(
         batch_size=32,
@@ -46,6 +47,7 @@ def base(folder: Path) -> sweeprl.TrialConfig:
 
 
 def main() -> None:
+    """Trains them and shows the best."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("trial/lanes")
     config = base(folder)
     reporters = [HalvingReporter() for _ in range(TRIALS)]
