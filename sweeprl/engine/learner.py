@@ -75,6 +75,7 @@ class Learner(Acting):
     ) -> None:
         self.frames = list(frames)
         self.frame = frames[0]
+        self._losses = self.frame.losses
         self.num_envs = num_envs
         self.device = torch.device(device)
         self.faults: Faults = {}
@@ -92,7 +93,7 @@ class Learner(Acting):
         )
         self._optimizers = [
             self._optimizer(index, loss, hyperparameters)
-            for index, loss in enumerate(self.frame.losses)
+            for index, loss in enumerate(self._losses)
         ]
         self._snapshot = Snapshot(self._lanes.stacks, self._optimizers)
         self._updates: dict[Any, Captured] = {}
@@ -172,7 +173,7 @@ class Learner(Acting):
             if memory is not None:
                 memory.reset(lane)
         self.faults.pop(lane, None)
-        self._snapshot.expire()
+        self._snapshot.begin(lane)
         if clipped != [optimizer.clips for optimizer in self._optimizers]:
             self._updates.clear()  # a captured update does not clip, or does so for nothing
 
@@ -212,11 +213,13 @@ class Learner(Acting):
         """Takes in a chunk of experience.
 
         Raises:
-            Diverged: a reward or an observation is not finite; nothing is stored.
+            Diverged: a reward or an observation is not finite; nothing is stored, of that lane
+                where the learner is tolerant.
         """
         self._fail(faults_of_transitions(transitions, self.num_lanes))
+        weights = np.array(transitions["weight"]).reshape(-1, self.num_lanes, self.num_envs)
+        weights[:, list(self.faults)] = 0.0
         fields = {key: self._by_lane(self._tensor(v)) for key, v in transitions.items()}
-        weights = np.asarray(transitions["weight"]).reshape(-1, self.num_lanes, self.num_envs)
         self._kept = _steps_that_count(weights) * self.num_envs
         is_whole = (self._kept == weights[:, 0].size).all()
         kept = None if is_whole else torch.from_numpy(self._kept).unsqueeze(1)
@@ -280,7 +283,7 @@ class Learner(Acting):
                 all were, a snapshot ago.
         """
         before = self.updates.copy()
-        self._fail(self._snapshot.renew())
+        self._fail(self._snapshot.renew(self.updates))
         logs = self._round()
         self._go_back(faults_of_losses(logs))
         made = self.updates - before
@@ -291,20 +294,24 @@ class Learner(Acting):
 
     def _go_back(self, faults: Faults) -> None:
         for lane in faults:
-            self._snapshot.go_back(lane)
+            self._snapshot.go_back(lane, self.updates)
         self._fail(faults)
 
     def _round(self) -> dict[str, Tensor]:
         sums: dict[str, Tensor] = {}
-        counts = torch.zeros(self.num_lanes, device=self.device)
+        by_all: int = 0
+        by_some: int | Tensor = 0
         for record, active in self._rounds():
-            counts += 1 if active is None else active.squeeze(1)
+            if active is None:
+                by_all += 1
+            else:
+                by_some = by_some + active.squeeze(1)
+                record = {k: torch.where(active.squeeze(1), v, 0.0) for k, v in record.items()}
             for name, value in record.items():
-                value = self._lanes.leave(value)
-                if active is not None:
-                    value = torch.where(active.squeeze(1), value, 0.0)
                 sums[name] = sums[name] + value if name in sums else value.clone()
-        return {name: total / counts.clamp_min(1) for name, total in sums.items()}
+        made = by_all + by_some
+        counts = made.clamp_min(1) if isinstance(made, Tensor) else made
+        return {name: self._lanes.leave(total) / counts for name, total in sums.items()}
 
     def _rounds(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
         """Makes the updates of a round one by one; yields what is logged, and by which lanes."""
@@ -319,14 +326,14 @@ class Learner(Acting):
         batch_size, done, total = int(self._counts["batch_size"].max()), 0, int(counts.max())
         numbers = batch_size * self._layout.width * self.num_lanes
         per_block = max(1, _BLOCK_NUMBERS.get(self.device.type, 0) // numbers)
+        fewest = int(counts.min())
         while done < total:
             block = min(total - done, per_block)
             batches = self._batches(np.clip(counts - done, 0, block), block, batch_size)
             for number, batch in enumerate(batches, done):
-                active = counts > number
-                self.updates += active
-                mask = None if active.all() else self._column(active)
-                yield self._learn(self.frame.losses, batch, mask, self._follow_rate(active)), mask
+                active = None if number < fewest else counts > number
+                mask = None if active is None else self._column(active)
+                yield self._learn(self._losses, batch, active, mask, follows=True), mask
             done += block
 
     def _column(self, values: NDArray[Any]) -> Tensor:
@@ -347,7 +354,7 @@ class Learner(Acting):
             places = torch.arange(batch_size, device=self.device)
             fields["weight"] = fields["weight"] * (places < rows_used.view(-1, 1, 1))
         size = self.frame.spec.action.size
-        for loss in self.frame.losses:
+        for loss in self._losses:
             if loss.is_noisy:
                 wide = self._streams.batches(
                     f"noise/{loss.name}", used, rows_used * size, (num, batch_size * size)
@@ -362,7 +369,7 @@ class Learner(Acting):
         fields = self._prepared_rollout()
         batch_size = self.frame.config.batch_size
         rows = fields["reward"].shape[1]
-        losses = self.frame.losses
+        losses = self._losses
         for index in range(max(loss.passes for loss in losses)):
             order = self._order(rows)
             shuffled = {key: _take(value, order) for key, value in fields.items()}
@@ -373,9 +380,9 @@ class Learner(Acting):
                 if not takes_part.any():
                     break
                 batch = {k: self._lanes.enter(v) for k, v in zip(fields, values, strict=True)}
-                self.updates += takes_part
-                mask = None if takes_part.all() else self._column(takes_part)
-                yield self._learn(active, batch, mask, None), mask
+                some = None if takes_part.all() else takes_part
+                mask = None if some is None else self._column(some)
+                yield self._learn(active, batch, some, mask, follows=False), mask
 
     def _order(self, rows: int) -> Tensor:
         """Draws a random order of the rollout's rows, `(L, rows)`, those beyond its cut last."""
@@ -403,25 +410,37 @@ class Learner(Acting):
         self,
         losses: Sequence[Loss],
         batch: dict[str, Tensor],
-        active: Tensor | None,
-        follow: Tensor | None,
+        active: NDArray[np.bool_] | None,
+        mask: Tensor | None,
+        follows: bool,
     ) -> dict[str, Tensor]:
-        """Makes one update, on a GPU as one graph."""
-        names = tuple(loss.name for loss in losses)
+        """Makes one update, on a GPU as one graph.
+
+        Args:
+            losses: to descend.
+            batch: what they are given.
+            active: which lanes take part, `(L,)`; None is all.
+            mask: the same on the learner's device, `(L, 1)`.
+            follows: whether target networks follow.
+        """
         is_in_step = bool((self.updates == self.updates[0]).all())
-        key = (names, tuple(batch["reward"].shape), active is None, follow is None, is_in_step)
+        self.updates += 1 if active is None else active
+        rate = self._follow_rate(active) if follows else None
+        if self.num_lanes == 1:
+            return self._descend(losses, is_in_step, batch, mask, rate)
+        names = tuple(loss.name for loss in losses)
+        key = (names, tuple(batch["reward"].shape), mask is None, rate is None, is_in_step)
         if key not in self._updates:
-            can_capture = self.num_lanes > 1 and all(o.is_capturable for o in self._optimizers)
-            device = self.device if can_capture else torch.device("cpu")
+            device = self.device if all(o.is_capturable for o in self._optimizers) else "cpu"
             self._updates[key] = Captured(
-                lambda *args: self._descend(names, is_in_step, *args), device
+                lambda *args: self._descend(losses, is_in_step, *args), torch.device(device)
             )
-        record: dict[str, Tensor] = self._updates[key](batch, active, follow)
+        record: dict[str, Tensor] = self._updates[key](batch, mask, rate)
         return record
 
     def _descend(
         self,
-        names: Sequence[str],
+        losses: Sequence[Loss],
         is_in_step: bool,
         batch: dict[str, Tensor],
         active: Tensor | None,
@@ -429,36 +448,38 @@ class Learner(Acting):
     ) -> dict[str, Tensor]:
         """Takes one gradient step on each loss in turn, and moves the target networks."""
         record: dict[str, Tensor] = {}
-        for loss, stack, optimizer in zip(
-            self.frame.losses, self._lanes.stacks, self._optimizers, strict=False
-        ):
-            if loss.name not in names:
+        for index, loss in enumerate(self._losses):
+            if loss not in losses:
                 continue
-            own = {key: value for key, value in batch.items() if not key.startswith("noise/")}
+            own = batch
             if loss.is_noisy:
+                own = {key: value for key, value in batch.items() if not key.startswith("noise/")}
                 own["noise"] = batch[f"noise/{loss.name}"]
-            value, logs = self._lanes.descend(loss.name, _rule(loss), stack, own)
-            optimizer.step(active, is_in_step)
+            value, logs = self._lanes.descend(
+                loss.name, _rule(loss), self._lanes.stacks[index], own
+            )
+            self._optimizers[index].step(active, is_in_step)
             record[loss.name] = value
             record.update(logs)
         if follow is not None:
             self._follow(follow)
         return record
 
-    def _follow_rate(self, active: NDArray[np.bool_]) -> Tensor | None:
+    def _follow_rate(self, active: NDArray[np.bool_] | None) -> Tensor | None:
         """How far target networks go to their online networks in this update, `(L, 1)`.
 
         None where no lane's target moves.
         """
         if self.frame.config.update_steps is None:  # type: ignore[attr-defined]
             rate = self._lanes.settings["update_rate"].unsqueeze(1)
-            return rate if active.all() else rate * self._column(active)
-        due = active & (self.updates % np.maximum(self._counts["update_steps"], 1) == 0)
+            return rate if active is None else rate * self._column(active)
+        due = self.updates % np.maximum(self._counts["update_steps"], 1) == 0
+        due = due if active is None else due & active
         return self._column(due.astype(np.float32)) if due.any() else None
 
     @torch.no_grad()
     def _follow(self, rate: Tensor) -> None:
-        targets = self._lanes.stacks[len(self.frame.losses) :]
+        targets = self._lanes.stacks[len(self._losses) :]
         for index, target in zip(self._followers, targets, strict=True):
             target.flat.lerp_(self._lanes.stacks[index].flat, rate)
 

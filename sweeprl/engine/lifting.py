@@ -138,7 +138,7 @@ class _Tanh(torch.autograd.Function):
 
     @staticmethod
     def forward(values: Tensor) -> Tensor:
-        return torch.sigmoid(values * 2).mul(2).sub(1)
+        return torch.rsub(torch.sigmoid(values * 2), -1, alpha=-2)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:

@@ -110,6 +110,10 @@ class LaneOptimizer:
         """Returns the moments and step counts of all lanes."""
         return self._steps.copy()
 
+    def copy_lane(self, copy: Any, lane: int) -> None:
+        """Brings a lane in `copy` up to date."""
+        self._steps.copy_lane(copy, lane)
+
     def restore(self, copy: Any, lane: int) -> None:
         """Gives a lane the moments and step count that it had when `copy` was made."""
         self._steps.restore(copy, lane)
@@ -133,6 +137,7 @@ class _Steps(Protocol):
     def state_dict(self, lane: int) -> dict[str, Tensor]: ...
     def load_state_dict(self, state: dict[str, Tensor], lane: int) -> None: ...
     def copy(self) -> Any: ...
+    def copy_lane(self, copy: Any, lane: int) -> None: ...
     def restore(self, copy: Any, lane: int) -> None: ...
 
 
@@ -185,6 +190,9 @@ class _Separate:
 
     def copy(self) -> list[dict[str, Tensor]]:
         return [self.state_dict(lane) for lane in range(len(self._optimizers))]
+
+    def copy_lane(self, copy: list[dict[str, Tensor]], lane: int) -> None:
+        copy[lane] = self.state_dict(lane)
 
     def restore(self, copy: list[dict[str, Tensor]], lane: int) -> None:
         self.load_state_dict(copy[lane], lane)
@@ -272,6 +280,10 @@ class _Stacked:
 
     def copy(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self._state.items()}
+
+    def copy_lane(self, copy: dict[str, Tensor], lane: int) -> None:
+        for name, value in self._state.items():
+            copy[name][lane] = value[lane]
 
     def restore(self, copy: dict[str, Tensor], lane: int) -> None:
         for name, value in copy.items():

@@ -37,13 +37,17 @@ class Snapshot:
         self._age: int | None = None
         self._flats: list[Tensor] = []
         self._moments: list[Any] = []
+        self._updates = np.zeros(0, np.int64)
 
     def grow_old(self, updates: int) -> None:
         """Counts the updates made since the copy."""
         self._age = None if self._age is None else self._age + updates
 
-    def renew(self) -> Faults:
+    def renew(self, updates: NDArray[np.int64]) -> Faults:
         """Makes a new copy if it is time.
+
+        Args:
+            updates: of each lane so far, `(L,)`; those of a lane that goes back go back too.
 
         Returns:
             Lanes whose parameters are not finite; they are back where the old copy was made.
@@ -58,23 +62,36 @@ class Snapshot:
                     "Lower the learning rate or set gradient_max."
                 )
         for lane in faults:
-            self.go_back(lane)
-        self.take()
+            self.go_back(lane, updates)
+        self.take(updates)
         return faults
 
-    def take(self) -> None:
-        """Makes a new copy."""
+    def take(self, updates: NDArray[np.int64]) -> None:
+        """Makes a new copy of lanes that have made `updates` `(L,)`."""
         self._flats = [stack.flat.clone() for stack in self._stacks]
         self._moments = [optimizer.copy() for optimizer in self._optimizers]
-        self._age = 0
+        self._updates, self._age = updates.copy(), 0
+
+    @torch.no_grad()
+    def begin(self, lane: int) -> None:
+        """Takes a lane into the copy anew, after it was given to another agent."""
+        for stack, flat in zip(self._stacks, self._flats, strict=False):
+            flat[lane] = stack.flat[lane]
+        for optimizer, moments in zip(self._optimizers, self._moments, strict=False):
+            optimizer.copy_lane(moments, lane)
+        if self._flats:
+            self._updates[lane] = 0
 
     def expire(self) -> None:
-        """Drops the copy, after lanes were given to others or have gone."""
+        """Drops the copy, after lanes have gone."""
         self._age, self._flats, self._moments = None, [], []
 
     @torch.no_grad()
-    def go_back(self, lane: int) -> None:
-        """Puts a lane back to where the copy was made."""
+    def go_back(self, lane: int, updates: NDArray[np.int64]) -> None:
+        """Puts a lane, and its count of updates, back to where the copy was made."""
+        if not self._flats:
+            return
+        updates[lane] = self._updates[lane]
         for stack, flat in zip(self._stacks, self._flats, strict=False):
             stack.flat[lane] = flat[lane]
         for optimizer, moments in zip(self._optimizers, self._moments, strict=False):

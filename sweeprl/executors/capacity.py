@@ -13,8 +13,11 @@ from sweeprl.frames import Frame
 
 __all__ = ["bytes_per_lane", "free_bytes", "num_lanes_for", "replay_rows"]
 
-_FILLS = {"cpu": 64, "cuda": 4096}
-"""Lanes beyond which a device gains little, measured in benchmarks/results/lanes.md."""
+_FILLS = {"cpu": 64, "cuda": 2048}
+"""Lanes from which on four times as many 2x64 networks raise the rate by less than a third.
+
+Measured, see benchmarks/results/lanes.md; smaller networks would gain more from more lanes.
+"""
 
 _SHARE = 0.6
 """Share of the free memory that lanes may take; updates need room beside them."""
@@ -49,14 +52,13 @@ def bytes_per_lane(frame: Frame, config: TrialConfig) -> int:
     """Returns the memory of one lane in bytes, most of which is its replay buffer."""
     width = FieldLayout.of(frame.spec).width
     frame_config = config.frame_config
-    rows = replay_rows(config) or 3 * getattr(frame_config, "rollout_steps", 0) * config.num_envs
-    batches = 8 * frame_config.batch_size
-    parameters = sum(
-        parameter.numel()
-        for network in frame.networks().values()
-        for parameter in network.parameters()
-    )
-    return 4 * (width * (rows + batches) + _COPIES * parameters)
+    networks = frame.networks().values()
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    widest = max(max(parameter.shape, default=1) for parameter in parameters)
+    rollout = getattr(frame_config, "rollout_steps", 0) * config.num_envs
+    work = rollout * (4 * width + 3 * widest) + frame_config.batch_size * (8 * width + 10 * widest)
+    kept = width * replay_rows(config) + _COPIES * sum(p.numel() for p in parameters)
+    return 4 * (kept + work)
 
 
 def free_bytes(device: torch.device) -> float:

@@ -19,12 +19,12 @@ from sweeprl.executors.ledger import LaneLedger
 from sweeprl.executors.seats import Seat
 from sweeprl.frames import Frame
 from sweeprl.launcher import (
-    FINAL_SHARE,
     LearningModule,
     StopOnSignal,
     crossed,
     global_rng,
     loader,
+    share_of,
 )
 
 __all__ = ["CohortModule"]
@@ -169,7 +169,7 @@ class CohortModule(LearningModule):
         self._ledger.close_row(lane, now)
         every = self._config.report_every_env_steps
         for point in range(seat.reported_at // every + 1, now // every + 1):
-            score = self._ledger.score(lane, point * every)
+            score = self._ledger.score(lane, point * every, share_of(self._config.score))
             if score is not None:
                 seat.tally.report(point * every, score)
         seat.reported_at = now
@@ -279,8 +279,7 @@ class CohortModule(LearningModule):
     def _score(self, lane: int, env_steps: int, test_return: float | None) -> float | None:
         if self._config.score == "eval":
             return test_return
-        share = FINAL_SHARE if self._config.score == "final" else 1.0
-        return self._ledger.score(lane, env_steps, share)
+        return self._ledger.score(lane, env_steps, share_of(self._config.score))
 
     def _refill(self, lane: int) -> None:
         seat = None if self.stop_requested else self._next_seat()

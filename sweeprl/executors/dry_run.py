@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from sweeprl.config import (
     Continuous,
@@ -41,7 +43,14 @@ def why_not_lanes(frame: Frame, config: TrialConfig, extension: EnvExtension) ->
         return (
             "environments in processes of their own (vectorization async) are not stepped in lanes"
         )
-    return _why_not_environments(config, extension) or _why_not_rules(frame, config)
+    normalizes = frame.config.normalize_observation or frame.config.normalize_reward
+    if config.vectorization == "native" and normalizes:
+        return "a native environment's steps between two agents would enter the normalization"
+    return (
+        _why_not_environments(config, extension)
+        or _why_not_networks(frame)
+        or _why_not_rules(frame, config)
+    )
 
 
 def _why_not_environments(config: TrialConfig, extension: EnvExtension) -> str | None:
@@ -56,6 +65,24 @@ def _why_not_environments(config: TrialConfig, extension: EnvExtension) -> str |
             raise fault
     except Exception as error:  # whatever it is, it says that this is no environment for lanes
         return f"two copies of the environment cannot live side by side ({_told(error)})"
+    return None
+
+
+def _why_not_networks(frame: Frame) -> str | None:
+    """What a network computes is recorded once: it has to be the same in every call."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        networks = frame.networks()
+        for network in networks.values():
+            network.eval()
+        for role in frame.roles:
+            calls = []
+            for _ in range(2):
+                torch.manual_seed(0)
+                state = torch.ones(2, frame.spec.observation_size)
+                calls.append(tree_leaves(frame.play(SimpleNamespace(**networks), role, state)))
+            if not all(torch.equal(one, other) for one, other in zip(*calls, strict=True)):
+                kind = type(networks[role.name]).__name__
+                return f"{kind} keeps state between calls, or draws numbers that are not torch's"
     return None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeprl.envs import Episode, EpisodeTable, LanesResult
-from sweeprl.launcher import FINAL_SHARE, step_weighted_return
+from sweeprl.launcher import step_weighted_return
 
 __all__ = ["LaneLedger", "Row"]
 
@@ -80,7 +80,7 @@ class LaneLedger:
         columns = (values[lane, :count].tolist() for values in self._episodes.values())
         return [Episode(*row) for row in zip(*columns, strict=True)]
 
-    def score(self, lane: int, env_steps: int, share: float = FINAL_SHARE) -> float | None:
+    def score(self, lane: int, env_steps: int, share: float) -> float | None:
         """The step-weighted return as if the lane had ended after `env_steps`."""
         ends = self._episodes["end"][lane, : self.num_episodes[lane]]
         last = int(np.searchsorted(ends, env_steps, side="right"))

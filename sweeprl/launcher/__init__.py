@@ -15,11 +15,10 @@ from sweeprl.launcher.learning import LearningModule, crossed, loader
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.randomness import global_rng, seed_everything
 from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
-from sweeprl.launcher.score import FINAL_SHARE, step_weighted_return
+from sweeprl.launcher.score import share_of, step_weighted_return
 from sweeprl.launcher.surroundings import quiet, storage_guarded, threads
 
 __all__ = [
-    "FINAL_SHARE",
     "LearningModule",
     "StopOnSignal",
     "TrialFolder",
@@ -39,6 +38,7 @@ __all__ = [
     "quiet",
     "save_checkpoint",
     "seed_everything",
+    "share_of",
     "step_weighted_return",
     "storage_guarded",
     "threads",

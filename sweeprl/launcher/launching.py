@@ -32,7 +32,7 @@ from sweeprl.launcher.devices import choose_device
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.randomness import seed_everything
 from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
-from sweeprl.launcher.score import FINAL_SHARE, step_weighted_return
+from sweeprl.launcher.score import share_of, step_weighted_return
 from sweeprl.launcher.surroundings import quiet, storage_guarded, threads
 from sweeprl.launcher.views import ViewName, make_view
 from sweeprl.networks import Resolver, caller_globals
@@ -284,8 +284,7 @@ class _Run:
     def _score(self, test_return: float | None) -> float | None:
         if self._config.score == "eval":
             return test_return
-        share = FINAL_SHARE if self._config.score == "final" else 1.0
-        data = self._module.train_data
+        data, share = self._module.train_data, share_of(self._config.score)
         return step_weighted_return(
             self._module.episodes, data.env_steps, share, self._config.num_envs
         )

@@ -6,10 +6,18 @@ from collections.abc import Sequence
 
 from sweeprl.envs import Episode
 
-__all__ = ["FINAL_SHARE", "step_weighted_return"]
+__all__ = ["FINAL_SHARE", "share_of", "step_weighted_return"]
 
 FINAL_SHARE = 0.1
 """Share of the environment steps that the score `final` looks at: the last tenth."""
+
+
+def share_of(score: str) -> float:
+    """Returns the share of the environment steps that a kind of score looks at.
+
+    The score `eval` has no value before the final test; while a trial runs, `final` stands in.
+    """
+    return 1.0 if score == "auc" else FINAL_SHARE
 
 
 def step_weighted_return(

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from sweeprl.launcher import FINAL_SHARE, TrialModule, step_weighted_return
+from sweeprl.launcher import TrialModule, share_of, step_weighted_return
 
 __all__ = ["ReportOnGrid"]
 
@@ -46,10 +46,10 @@ class ReportOnGrid(Callback):
         """Reports the grid points that were passed."""
         assert isinstance(pl_module, TrialModule)
         config, now = pl_module.config, pl_module.train_data.env_steps
-        every = config.report_every_env_steps
+        every, share = config.report_every_env_steps, share_of(config.score)
         for point in range(self._reported_at // every + 1, now // every + 1):
             episodes = [e for e in pl_module.episodes if e.end <= point * every]
-            score = step_weighted_return(episodes, point * every, FINAL_SHARE, config.num_envs)
+            score = step_weighted_return(episodes, point * every, share, config.num_envs)
             if score is not None:
                 self._listener.report(point * every, score)
         self._reported_at = now

@@ -263,3 +263,51 @@ def test_a_lane_that_diverged_before_any_copy_was_made_costs_the_others_no_updat
             one.store(chunk(8, 2, seed))
             one.update()
     assert_same_lane(ill, 0, well, 0, atol=1e-6)
+
+
+def test_the_first_lane_going_back_leaves_the_others_their_step_counts():
+    ill, well = (Learner([dqn(), dqn(), dqn()], [0, 1, 2], is_tolerant=True) for _ in range(2))
+    for number in range(140):  # 1,120 updates: more than between two copies
+        for one in (ill, well):
+            one.store(chunk(8, 3, number))
+            if number == 125:
+                weights = ill.weights(0)
+                weights["networks"]["qnet"] = {
+                    name: value * np.nan for name, value in weights["networks"]["qnet"].items()
+                }
+                ill.load_weights(weights, 0)
+            one.update()
+    assert list(ill.faults) == [0]
+    assert ill.updates[0] < ill.updates[1] == well.updates[1] == 1120
+    for lane in (1, 2):
+        assert_same_lane(ill, lane, well, lane, atol=1e-4)
+        steps = [one.state_dict(lane)["optimizers"][0]["moments"]["step"] for one in (ill, well)]
+        assert steps[0] == steps[1] == 1120
+
+
+def test_what_is_not_finite_is_not_kept_of_a_tolerated_lane():
+    learner = Learner([dqn(normalize_observation=True)] * 2, [0, 1], is_tolerant=True)
+    data = chunk(20, 2)
+    data["reward"][3, 0] = np.nan
+    learner.store(data)
+    learner.update()
+    assert list(learner.faults) == [0]
+    assert learner.state_dict(0)["replay"]["rows"].shape[0] == 0
+    assert learner.state_dict(1)["replay"]["rows"].shape[0] == 20
+    assert learner.env_steps.tolist() == [0, 20]
+
+
+def test_a_lane_that_begins_has_a_way_back_at_once():
+    learner = Learner([dqn()] * 2, [0, 1], is_tolerant=True)
+    learner.store(chunk(8, 2))
+    learner.update()
+    learner.place(1, dqn(), 5)
+    fresh = learner.weights(1)["networks"]["qnet"]
+    weights = learner.weights(1)
+    weights["networks"]["qnet"] = {k: v * np.nan for k, v in fresh.items()}
+    learner.load_weights(weights, 1)
+    for seed in range(130):
+        learner.store(chunk(8, 2, seed))
+        learner.update()
+    assert list(learner.faults) == [1]
+    assert all(value.isfinite().all() for value in learner.weights(1)["networks"]["qnet"].values())

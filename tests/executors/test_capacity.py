@@ -51,3 +51,15 @@ def test_every_frame_fits(frame, tmp_path, monkeypatch):
     assert num_lanes_for(*built, CPU) == 6
     monkeypatch.setattr(capacity, "free_bytes", lambda device: 0)
     assert num_lanes_for(*built, CPU) == 1
+
+
+@pytest.mark.parametrize(
+    "frame, hidden, measured",  # MiB per lane on a GPU, benchmarks/results/lanes.md
+    [("PPO", 64, 1.57), ("PPO", 16, 0.57)],
+)
+def test_no_less_is_planned_than_was_measured(frame, hidden, measured, tmp_path):
+    settings = dict(
+        batch_size=64, rollout_steps=256, model_kwargs=[dict(hidden=[hidden, hidden])] * 2
+    )
+    frame_and = frame_and_config(tmp_path, frame, frame_config=settings, num_envs=8)
+    assert bytes_per_lane(*frame_and) >= measured * 2**20

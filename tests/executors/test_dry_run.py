@@ -110,3 +110,25 @@ def test_what_acting_refuses_is_found_before_training(tmp_path):
     plain = small_config(tmp_path).to_dict()
     plain["train_env_config"]["act_kwargs"] = {"epsilon": "often"}
     assert "cannot be lifted" in why_not(sweeprl.TrialConfig.of(plain))
+
+
+class Counting(nn.Module):
+    def __init__(self, state_dim, action_num):
+        super().__init__()
+        self.layer = nn.Linear(state_dim, action_num)
+        self.calls = 0
+
+    def forward(self, state):
+        self.calls += 1
+        return self.layer(state) * self.calls
+
+
+def test_a_network_with_a_memory_of_its_own_is_no_lane(tmp_path):
+    kwargs = dict(models=[Counting, Counting], model_kwargs=[{}, {}])
+    reason = why_not(small_config(tmp_path, frame_config=kwargs))
+    assert reason == "Counting keeps state between calls, or draws numbers that are not torch's"
+
+
+def test_native_environments_are_no_lanes_where_observations_are_normalized(tmp_path):
+    settings = dict(vectorization="native", frame_config=dict(normalize_observation=True))
+    assert "native environment" in why_not(small_config(tmp_path, **settings))

@@ -71,7 +71,7 @@ def test_a_lane_given_to_another_agent_remembers_nothing_but_what_it_brings():
     ledger.begin(0)
     assert ledger.episodes(0) == []
     assert ledger.pending(0) == {}
-    assert ledger.score(0, 10) is None
+    assert ledger.score(0, 10, 0.1) is None
     assert ledger.episodes(1) == [Episode(5, 5, 2.0)]
     earlier = [Episode(n, 1, float(n)) for n in range(1, 101)]
     ledger.begin(0, earlier, [(50, {"a": 1.0})], {"train/return": [3.0, 5.0]})
