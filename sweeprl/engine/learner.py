@@ -92,8 +92,7 @@ class Learner(Acting):
             networks, [*online, *self._followers.values()], hyperparameters, self.device
         )
         self._optimizers = [
-            self._optimizer(index, loss, hyperparameters)
-            for index, loss in enumerate(self._losses)
+            self._optimizer(index, loss, hyperparameters) for index, loss in enumerate(self._losses)
         ]
         self._snapshot = Snapshot(self._lanes.stacks, self._optimizers)
         self._updates: dict[Any, Captured] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import gymnasium as gym
@@ -28,6 +29,12 @@ def _built(make: Callable[[], gym.Env[Any, Any]], num: int) -> list[gym.Env[Any,
             env.close()
         raise
     return envs
+
+
+def _close(env: gym.Env[Any, Any]) -> None:
+    """Closes an environment; one that has crashed may not be able to, and is gone anyway."""
+    with suppress(Exception):
+        env.close()
 
 
 class SlotLanes(LaneEnvs):
@@ -132,16 +139,19 @@ class SlotLanes(LaneEnvs):
         self.seeds[lane] = seed
         self.faults.pop(lane, None)
         slots = self._slots(lane)
-        for slot in range(slots.start, slots.stop):
-            self._envs[slot].close()
-            self._envs[slot], self._actions[slot] = self._make(), []
         self._over[slots], self._episodes[slots] = True, -1
+        for slot in range(slots.start, slots.stop):
+            _close(self._envs[slot])
+            try:
+                self._envs[slot], self._actions[slot] = self._make(), []
+            except Exception as error:  # whatever it is, it ends this lane only
+                self._note(lane, "constructor", error)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Keeps the lanes `kept` only, and closes the others' environments."""
         slots = [lane * self.num_envs + env for lane in kept for env in range(self.num_envs)]
         for slot in set(range(len(self._envs))) - set(slots):
-            self._envs[slot].close()
+            _close(self._envs[slot])
         self.seeds = [self.seeds[lane] for lane in kept]
         self.faults = {kept.index(k): fault for k, fault in self.faults.items() if k in kept}
         self._envs = [self._envs[slot] for slot in slots]
@@ -191,4 +201,4 @@ class SlotLanes(LaneEnvs):
     def close(self) -> None:
         """Closes the environments."""
         for env in self._envs:
-            env.close()
+            _close(env)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from sweeprl.config import TrialConfig
 from sweeprl.engine import AgentRows, Judge, Learner, kept_after_dropping
 from sweeprl.envs import Budget, EnvExtension, Episode, LanesDataset, LanesResult, Stage
+from sweeprl.errors import ConfigError
 from sweeprl.executors.ledger import LaneLedger
 from sweeprl.executors.seats import Seat
 from sweeprl.frames import Frame
@@ -67,6 +68,8 @@ class CohortModule(LearningModule):
         self._extension, self._next_seat, self._frame_of = extension, next_seat, frame_of
         self._signals = signals
         self._config = seats[0].config
+        self.error: ConfigError | None = None
+        """What was wrong with a trial that was to begin."""
         self._ledger = LaneLedger(len(seats), learner.num_envs)
         self._best: AgentRows = learner.rows()
         self._endings: dict[int, tuple[str, str]] = {}
@@ -82,7 +85,9 @@ class CohortModule(LearningModule):
         """
         for lane, seat in enumerate(self.seats):
             if seat is not None:
-                self._go_on(lane, seat)
+                seat.open()
+                if seat.goes_on:
+                    self._restore(lane, seat)
 
     # ---- data
 
@@ -282,7 +287,7 @@ class CohortModule(LearningModule):
         return self._ledger.score(lane, env_steps, share_of(self._config.score))
 
     def _refill(self, lane: int) -> None:
-        seat = None if self.stop_requested else self._next_seat()
+        seat = self._seat_that_can_begin()
         if seat is None:
             self.data.stop(lane)
             return
@@ -291,7 +296,24 @@ class CohortModule(LearningModule):
         self.data.begin(lane, seat.config.seed, budget)
         self._ledger.begin(lane)
         self.seats[lane] = seat
-        self._go_on(lane, seat)
+        if seat.goes_on:
+            self._restore(lane, seat)
+
+    def _seat_that_can_begin(self) -> Seat | None:
+        """Who is next; nobody once a config was wrong: what runs is trained to its end first."""
+        if self.stop_requested or self.error is not None:
+            return None
+        seat = None
+        try:
+            seat = self._next_seat()
+            if seat is not None:
+                seat.open()
+        except ConfigError as error:
+            self.error = error
+            if seat is not None:
+                seat.refuse(str(error))
+            return None
+        return seat
 
     def _shrink(self) -> None:
         """Drops idle lanes, if they are many."""
@@ -345,12 +367,8 @@ class CohortModule(LearningModule):
             seat.save_last(self._content(lane, seat))
         self._spent_saving += time.monotonic() - started
 
-    def _go_on(self, lane: int, seat: Seat) -> None:
-        """Opens a seat's folder; goes on from its last checkpoint where that is wanted."""
-        goes_on = seat.goes_on
-        seat.open()
-        if not goes_on:
-            return
+    def _restore(self, lane: int, seat: Seat) -> None:
+        """Goes on from a seat's last checkpoint."""
         content = torch.load(seat.folder.last, map_location="cpu", weights_only=True)
         self.learner.load_state_dict(content["learner"], lane)
         self.data.load_state_dict(lane, content["train_data"])

@@ -10,7 +10,6 @@ from typing import Any
 from sweeprl.config import ReplayConfig, TrialConfig, structure_of
 from sweeprl.engine import LANES_COLLECT_STEPS
 from sweeprl.executors.seats import Seat
-from sweeprl.launcher import TrialRecord
 from sweeprl.trials import Tally, Trial
 
 __all__ = ["Feed", "cohort_of"]
@@ -65,18 +64,11 @@ class Feed:
             following = self.next_seat(cohort)
 
     def close(self, reason: str) -> None:
-        """Tells the trials of which some seeds have begun that the others will not."""
-        for seats in self._waiting.values():
+        """Tells the trials that wait that they will not be trained."""
+        waiting, self._waiting = self._waiting, {}
+        for seats in waiting.values():
             for seat in seats:
-                if seat.tally.has_begun:
-                    seat.tally.finish(
-                        TrialRecord(
-                            status="stopped",
-                            reason=reason,
-                            score_kind=seat.config.score,
-                            seed=seat.config.seed,
-                        )
-                    )
+                seat.refuse(reason, "stopped")
 
     def _pull(self) -> bool:
         trial = next(self._trials, None)

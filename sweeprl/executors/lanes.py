@@ -40,6 +40,11 @@ from sweeprl.trials import Trial
 __all__ = ["LanesExecutor"]
 
 
+_MOST_WAITING = 16
+"""Trials of other cohorts that are asked for at most while one is trained: a tuner proposes better
+when it has heard more."""
+
+
 class LanesExecutor:
     """Trains trials as lanes, cohort by cohort; those of one cohort share all but numbers.
 
@@ -91,8 +96,14 @@ class LanesExecutor:
                 it.
         """
         resolver = Resolver(caller_globals())
-        feed = Feed(trials, most_waiting=self._num_lanes or 1024)
+        feed = Feed(trials, most_waiting=self._num_lanes or _MOST_WAITING)
         self._received = None
+        try:
+            self._run_all(feed, resolver)
+        finally:
+            feed.close("the run ended before it began")
+
+    def _run_all(self, feed: Feed, resolver: Resolver) -> None:
         while not self.was_stopped and (cohort := feed.next_cohort()) is not None:
             seat = feed.next_seat(cohort)
             if seat is None:  # those that waited are over before they began
@@ -167,6 +178,8 @@ class LanesExecutor:
         finally:
             data.envs.close()
         self._received = signals.received
+        if module.error is not None:
+            raise module.error
 
 
 def _learner(

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
@@ -95,6 +96,14 @@ class Seat:
         self.open()
         self.end({"status": "pruned", "reason": self.tally.reason})
 
+    def refuse(self, reason: str, status: Literal["failed", "stopped"] = "failed") -> None:
+        """Tells that it will not begin; its folder, maybe another trial's, stays as it is."""
+        self.tally.finish(
+            TrialRecord(
+                status=status, reason=reason, score_kind=self.config.score, seed=self.config.seed
+            )
+        )
+
     def has_lost_patience(self, returns: Sequence[float], has_learned: bool) -> bool:
         """Takes in new training returns; whether no epoch was better for as long as is allowed.
 
@@ -165,11 +174,12 @@ class Seat:
         """Writes `metrics.csv`."""
         if "csv" not in self.config.logger or not rows:
             return
-        self.folder.metrics.unlink(missing_ok=True)
-        logger = CSVLogger(str(self.folder.root), name="", version="")
-        for env_steps, means in rows:
-            logger.log_metrics(dict(means), step=env_steps)
-        logger.save()
+        with TemporaryDirectory(prefix="curves-", dir=self.folder.root) as beside:
+            logger = CSVLogger(beside, name="", version="")
+            for env_steps, means in rows:
+                logger.log_metrics(dict(means), step=env_steps)
+            logger.save()
+            os.replace(Path(beside) / self.folder.metrics.name, self.folder.metrics)
 
     def end(self, facts: Mapping[str, Any]) -> None:
         """Writes how it went, and tells."""

@@ -244,3 +244,33 @@ def test_an_environment_that_raises_ends_the_evaluation_of_its_lane_only():
     assert list(envs.faults) == [1]
     for lane, seed in ((0, 3), (2, 5)):
         assert found[lane].tolist() == returns_alone(seed, 4)
+
+
+class Fragile(Counter):
+    """Cannot be closed, as one whose connection is gone."""
+
+    def close(self):
+        raise ConnectionError("already closed")
+
+
+def test_an_environment_that_cannot_be_closed_stops_nobody():
+    envs = SlotLanes(Fragile, "Fragile", [0, 1], 1, 0)
+    envs.begin(0, 5)
+    envs.keep([1])
+    envs.close()
+    assert envs.faults == {}
+
+
+def test_an_environment_that_cannot_be_built_again_ends_its_own_lane():
+    built = []
+
+    def make():
+        built.append(1)
+        if len(built) > 2:
+            raise OSError("no more licences")
+        return Counter()
+
+    envs = SlotLanes(make, "Counter", [0, 1], 1, 0)
+    envs.begin(0, 5)
+    assert list(envs.faults) == [0]
+    assert "no more licences" in str(envs.faults[0])

@@ -590,3 +590,42 @@ def test_what_cannot_be_a_lane_goes_to_processes_and_says_why(tmp_path):
 def test_the_number_of_lanes_must_be_positive():
     with pytest.raises(ConfigError, match="num_lanes must be at least 1, but got 0"):
         LanesExecutor(num_lanes=0)
+
+
+def test_a_wrong_config_is_raised_once_the_running_trials_have_ended(tmp_path):
+    taken = small_config(tmp_path / "taken")
+    sweeprl.launch(taken, view="none")
+    before = (Path(taken.root_dir) / "record.json").read_text()
+    reporters = [sweeprl.MemoryReporter() for _ in range(4)]
+    configs = [small_config(tmp_path / f"{n}", seed=n, max_env_steps=200 + n) for n in range(4)]
+    configs[2] = taken.model_copy(update=dict(max_env_steps=200))
+    configs = [c.model_copy(update=dict(max_env_steps=200)) for c in configs]
+    trials = [sweeprl.Trial(c, r) for c, r in zip(configs, reporters, strict=True)]
+    with pytest.raises(ConfigError, match="must not hold another trial's results"):
+        sweeprl.LanesExecutor(num_lanes=2, say=lambda _: None).run(iter(trials))
+    statuses = [r.outcome.status if r.outcome else None for r in reporters]
+    assert statuses[:3] == ["finished", "finished", "failed"]
+    assert (Path(taken.root_dir) / "record.json").read_text() == before
+
+
+def test_no_more_trials_of_another_structure_are_asked_for_than_may_wait(tmp_path):
+    asked = []
+
+    def trials():
+        for number in range(40):
+            asked.append(number)
+            settings = dict(model_kwargs=[dict(hidden=[2 + number])] * 2)
+            config = small_config(tmp_path / f"{number}", frame_config=settings, max_env_steps=60)
+            yield sweeprl.Trial(config, Once(asked))
+
+    class Once(sweeprl.MemoryReporter):
+        def __init__(self, asked):
+            super().__init__()
+            self.asked = asked
+
+        def finish(self, outcome):
+            assert len(self.asked) <= 18
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweeprl.LanesExecutor(say=lambda _: None).run(trials())
