@@ -54,7 +54,7 @@ class LanesExecutor:
     Args:
         num_lanes: trials trained at once; by default as many as fill the device, as far as its
             memory holds them.
-        gpus: the device, as in a config; by default as the trials' configs say.
+        gpus: the device, as in a config; "config" is what the trials' configs say.
         num_threads: CPU threads; by default as many as there are cores.
         pl_callbacks: further Lightning callbacks.
         say: takes lines meant for the user.
@@ -66,7 +66,7 @@ class LanesExecutor:
     def __init__(
         self,
         num_lanes: int | None = None,
-        gpus: Any = None,
+        gpus: Any = "config",
         num_threads: int | None = None,
         pl_callbacks: Sequence[Callback] = (),
         say: Callable[[str], None] | None = None,
@@ -146,7 +146,7 @@ class LanesExecutor:
         extension: EnvExtension,
         callbacks: Sequence[Callback],
     ) -> None:
-        device = choose_device(first.config.gpus if self._gpus is None else self._gpus)
+        device = choose_device(first.config.gpus if self._gpus == "config" else self._gpus)
         num_lanes = self._num_lanes or num_lanes_for(frame, first.config, device)
         seats = [first]
         while len(seats) < num_lanes and (seat := feed.next_seat(cohort)) is not None:

@@ -629,3 +629,13 @@ def test_no_more_trials_of_another_structure_are_asked_for_than_may_wait(tmp_pat
 
     with pytest.raises(KeyboardInterrupt):
         sweeprl.LanesExecutor(say=lambda _: None).run(trials())
+
+
+def test_the_device_may_be_another_than_the_configs_say(tmp_path):
+    config = small_config(tmp_path / "cpu", max_env_steps=60).model_copy(update=dict(gpus="auto"))
+    lines = []
+    reporter = MemoryReporter()
+    LanesExecutor(gpus=None, say=lines.append).run([Trial(config, reporter)])
+    assert lines == ["1 lanes of DQN on cpu."]
+    with pytest.raises(ConfigError, match="GPU 7 must be visible"):
+        LanesExecutor(gpus=[7]).run([Trial(small_config(tmp_path / "gpu"), MemoryReporter())])
