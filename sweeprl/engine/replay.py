@@ -79,6 +79,7 @@ class ReplayBuffer:
         self._rows = torch.empty(num_lanes, size, width, device=device)
         self._first_rows = torch.arange(num_lanes, device=device).unsqueeze(1) * size
         self._stored = torch.zeros(num_lanes, 1, dtype=torch.int64, device=device)
+        self._rows[:, 0] = 0.0  # what a lane draws that has nothing yet, masked as it is, is sound
 
     @property
     def device(self) -> torch.device:
@@ -122,7 +123,7 @@ class ReplayBuffer:
             quantiles: uniform numbers in [0, 1), `(L, R)`.
 
         Returns:
-            `(L, R, W)`; of a lane that has nothing yet, whatever lies in its memory.
+            `(L, R, W)`; zeros of a lane that has nothing yet.
         """
         filled = self._stored.clamp(1, self._rows.shape[1])
         places = (quantiles.to(self.device) * filled).long()
@@ -135,6 +136,7 @@ class ReplayBuffer:
     def reset(self, lane: int) -> None:
         """Forgets what a lane has stored."""
         self._stored[lane] = 0
+        self._rows[lane, 0] = 0.0
 
     def keep(self, kept: Sequence[int]) -> None:
         """Keeps the lanes `kept` only."""
