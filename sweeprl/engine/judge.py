@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweeprl.engine.acting import Acting
-from sweeprl.engine.cohort import groups_of_roles, seeded_networks
+from sweeprl.engine.building import groups_of_roles, seeded_networks
 from sweeprl.engine.lanes import Lanes
 from sweeprl.engine.normalizer import ObservationNormalizer
 from sweeprl.engine.streams import LaneStreams

@@ -124,7 +124,8 @@ class Lanes:
             **{role: self._accepting(role, module) for role, module in self._modules.items()}
         )
         self._is_training = True
-        self._stacked_hyperparameters = dict(hyperparameters)
+        self.settings = dict(hyperparameters)
+        """The traced settings of all lanes, by name, each `(L,)`."""
         self._read()
 
     def _read(self) -> None:
@@ -133,8 +134,7 @@ class Lanes:
         self.parameters = {
             role: named for stack in self.stacks for role, named in stack.parameters.items()
         }
-        stacked = self._stacked_hyperparameters
-        self.hyperparameters = {name: self.enter(value) for name, value in stacked.items()}
+        self.hyperparameters = {name: self.enter(v) for name, v in self.settings.items()}
         self._records: dict[Any, Callable[..., Any]] = {}
 
     def place(self, lane: int, modules: LaneModules, hyperparameters: Mapping[str, float]) -> None:
@@ -147,20 +147,15 @@ class Lanes:
         for stack in self.stacks:
             stack.place(lane, modules)
         for name, value in hyperparameters.items():
-            self._stacked_hyperparameters[name][lane] = value
+            self.settings[name][lane] = value
 
     def keep(self, kept: Sequence[int]) -> None:
         """Keeps the lanes `kept` only."""
         for stack in self.stacks:
             stack.keep(kept)
-        for name, values in self._stacked_hyperparameters.items():
-            self._stacked_hyperparameters[name] = keep_rows(values, kept)
+        for name, values in self.settings.items():
+            self.settings[name] = keep_rows(values, kept)
         self._read()
-
-    @property
-    def settings(self) -> dict[str, Tensor]:
-        """The traced settings of all lanes, by name, each `(L,)`."""
-        return self._stacked_hyperparameters
 
     def set_training(self, is_training: bool) -> None:
         """Turns Dropout and the like on or off."""
@@ -189,7 +184,7 @@ class Lanes:
         """
         if self.num == 1:
             return function(self._networks, self.hyperparameters, *args)
-        return self._run(name, self._lifted(function), args)
+        return self._run(name, lambda: self._lifted(function), args)
 
     def descend(
         self, name: str, loss: Callable[..., Any], stack: Stack, *args: Any
@@ -209,22 +204,22 @@ class Lanes:
             value, logs = loss(self._networks, self.hyperparameters, *args)
             stack.differentiate(value)
             return value.detach(), logs
-        rule = with_gradient(self._lifted(loss), stack.roles)
-        values, logs, gradients = self._run(name, rule, args)
+        values, logs, gradients = self._run(
+            name, lambda: with_gradient(self._lifted(loss), stack.roles), args
+        )
         torch.cat(gradients, 1, out=stack.grad)
         return values, logs
 
     def _lifted(self, function: Callable[..., Any]) -> Rule:
-        return lifted(
-            lambda parameters, *rest: function(self._bound(parameters), *rest),
-        )
+        return lifted(lambda parameters, *rest: function(self._bound(parameters), *rest))
 
-    def _run(self, name: Any, rule: Rule, args: tuple[Any, ...]) -> Any:
+    def _run(self, name: Any, make_rule: Callable[[], Rule], args: tuple[Any, ...]) -> Any:
+        """Runs the record of a rule, which is made at the first call with these shapes."""
         shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(args))
         key = (name, shapes, self._is_training)
         everything = (self.parameters, self.hyperparameters, *args)
         if key not in self._records:
-            self._records[key] = traced(rule, *everything)
+            self._records[key] = traced(make_rule(), *everything)
         return self._records[key](*everything)
 
     def _bound(self, parameters: Mapping[str, Mapping[str, Tensor]]) -> SimpleNamespace:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweeprl.config import ReplayConfig, RolloutConfig, Transitions
+from sweeprl.config import ReplayConfig, RolloutConfig, Transitions, masked
 from sweeprl.engine.acting import Acting
-from sweeprl.engine.cohort import (
+from sweeprl.engine.building import (
     check_same_structure,
     groups_of_roles,
     scheduler_of,
@@ -119,10 +119,11 @@ class Learner(Acting):
         self.updates = np.zeros(num, np.int64)
         """Gradient steps that each lane has made, `(L,)`."""
         self._owed = np.zeros(num)
+        config = type(self.frame.config)
+        names = (*masked(config), "warmup_steps") if issubclass(config, ReplayConfig) else ()
         self._counts: dict[str, NDArray[Any]] = {
             name: np.array([getattr(frame.config, name) or 0 for frame in self.frames])
-            for name in ("batch_size", "updates_per_step", "warmup_steps", "update_steps")
-            if hasattr(self.frame.config, name)
+            for name in names
         }
 
     def _make_memory(
@@ -469,10 +470,11 @@ class Learner(Acting):
 
         None where no lane's target moves.
         """
-        if self.frame.config.update_steps is None:  # type: ignore[attr-defined]
+        every = self._counts["update_steps"]
+        if not every.any():
             rate = self._lanes.settings["update_rate"].unsqueeze(1)
             return rate if active is None else rate * self._column(active)
-        due = self.updates % np.maximum(self._counts["update_steps"], 1) == 0
+        due = self.updates % every == 0
         due = due if active is None else due & active
         return self._column(due.astype(np.float32)) if due.any() else None
 

@@ -128,6 +128,13 @@ class LaneOptimizer:
         self._rates.load_state_dict(state["rates"], lane)
 
 
+class _Trained(Protocol):
+    """As much of a stack as an optimizer needs."""
+
+    flat: Tensor
+    grad: Tensor
+
+
 class _Steps(Protocol):
     """Steps with learning rate 1 over the rows of a stack."""
 
@@ -145,7 +152,7 @@ class _Separate:
     """An optimizer for each lane: for a single lane, and for classes that cannot be stacked."""
 
     def __init__(
-        self, stack: Stack, optimizer_class: OptimizerClass, settings: Mapping[str, Any]
+        self, stack: _Trained, optimizer_class: OptimizerClass, settings: Mapping[str, Any]
     ) -> None:
         self._stack, self._class, self._settings = stack, optimizer_class, settings
         self._make(range(len(stack.flat)))
@@ -206,7 +213,7 @@ class _Stacked:
     """
 
     def __init__(
-        self, stack: Stack, optimizer_class: OptimizerClass, settings: Mapping[str, Any]
+        self, stack: _Trained, optimizer_class: OptimizerClass, settings: Mapping[str, Any]
     ) -> None:
         self._stack = stack
         parameter = nn.Parameter(stack.flat)
@@ -465,10 +472,10 @@ def _can_stack(optimizer_class: OptimizerClass, settings: Mapping[str, Any]) -> 
     stack = _Numbers(torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]]))
     alone = _Numbers(stack.flat[1:].clone())
     gradients = torch.tensor([[1.0, 2.0, 3.0], [-0.1, 0.2, 5.0]])
-    separate = _Separate(alone, optimizer_class, settings)  # type: ignore[arg-type]
+    separate = _Separate(alone, optimizer_class, settings)
     try:
         with torch.no_grad():
-            stacked = _Stacked(stack, optimizer_class, settings)  # type: ignore[arg-type]
+            stacked = _Stacked(stack, optimizer_class, settings)
             stack.grad.copy_(gradients)
             stacked.step(torch.tensor([[True], [False]]), False)
             stack.flat[1:].copy_(alone.flat)
@@ -483,7 +490,7 @@ def _can_stack(optimizer_class: OptimizerClass, settings: Mapping[str, Any]) -> 
 
 
 class _Numbers:
-    """As much of a stack as an optimizer needs."""
+    """A stack without networks."""
 
     def __init__(self, flat: Tensor) -> None:
         self.flat, self.grad = flat, torch.zeros_like(flat)

@@ -1,4 +1,4 @@
-"""What agents that are trained together share, and what differs between them."""
+"""What an engine is built from: networks, settings and schedulers of its agents."""
 
 from __future__ import annotations
 
