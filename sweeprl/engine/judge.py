@@ -67,10 +67,6 @@ class Judge(Acting):
         if frame.config.normalize_observation:
             size = frame.spec.observation_size
             self._observation = ObservationNormalizer(num, size, device)
-        self.seat(rows)
-
-    def seat(self, rows: AgentRows) -> None:
-        """Lets K other agents act."""
         self.env_steps = rows.env_steps
         self._streams = LaneStreams(rows.seeds.tolist(), self.device)
         write_rows(self._lanes, self._observation, rows.tensors)

@@ -13,15 +13,11 @@ from torch.utils.data import IterableDataset
 from sweeprl.config import Transitions
 from sweeprl.envs._copies import Copies, Mark, Step
 
-__all__ = ["Agent", "DatasetResult", "Episode", "EvaluationDataset", "RLDataset"]
+__all__ = ["Actor", "Agent", "DatasetResult", "Episode", "EvaluationDataset", "RLDataset"]
 
 
-class Agent(Protocol):
-    """What a dataset needs of a learner."""
-
-    @property
-    def collect_steps(self) -> int | None:
-        """Steps of each environment in one chunk; None is one whole episode."""
+class Actor(Protocol):
+    """What acts in environments."""
 
     def act(
         self,
@@ -38,6 +34,14 @@ class Agent(Protocol):
             is_judged: whether this is an evaluation, which must leave the training as it would be.
             **act_kwargs: of the environment's config.
         """
+
+
+class Agent(Actor, Protocol):
+    """What a dataset needs of a learner."""
+
+    @property
+    def collect_steps(self) -> int | None:
+        """Steps of each environment in one chunk; None is one whole episode."""
 
 
 class Episode(NamedTuple):

@@ -16,22 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweeprl.config import EnvSpec
+from sweeprl.envs._dataset import Actor
 from sweeprl.errors import EnvironmentRaised
 
 __all__ = ["LaneAgents", "LaneChunk", "LaneEnvs", "chunk_of", "episode_of"]
 
 
-class LaneAgents(Protocol):
-    """What environments of lanes need of a learner."""
-
-    def act(
-        self,
-        states: NDArray[np.float32],
-        ahead: int = 0,
-        is_judged: bool = False,
-        **act_kwargs: Any,
-    ) -> NDArray[Any]:
-        """Chooses actions for observations `(L * E, D)`, lane after lane."""
+class LaneAgents(Actor, Protocol):
+    """What environments of lanes need of a learner; it acts for `(L * E, D)`, lane after lane."""
 
     def act_on(
         self, state: Tensor, noise: Tensor, step: Tensor, act_kwargs: Mapping[str, Any]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from sweeprl.config import Transitions
+from sweeprl.envs._dataset import Agent
 from sweeprl.envs._lanes import LaneAgents, LaneChunk, LaneEnvs
 
 __all__ = ["Budget", "EpisodeTable", "LanesDataset", "LanesResult"]
@@ -50,10 +51,8 @@ class LanesResult:
     """Those that ended in it, in the order of their end for each lane."""
 
 
-class _Agents(LaneAgents, Protocol):
-    @property
-    def collect_steps(self) -> int | None:
-        """Steps of each environment in one chunk."""
+class _Agents(LaneAgents, Agent, Protocol):
+    """Lanes that learn."""
 
 
 class LanesDataset(IterableDataset[LanesResult]):

@@ -114,17 +114,23 @@ class TensorLanes(LaneEnvs):
         copies = self._copies
         copies.restart(self._over)
         before = copies.observation.clone()
-        action = agents.act_on(
-            before.view(self.num_lanes, self.num_envs, -1), noise, self._steps, act_kwargs
-        ).reshape(copies.num, -1)
-        chosen = action if action.is_floating_point() else action.squeeze(1)
-        after, reward, terminated, truncated = copies.step(chosen)
+        action, (after, reward, terminated, truncated) = self._act(agents, act_kwargs, noise)
         row = (before, action.float(), reward, after, terminated, truncated)
         for column, values in zip(self._columns, row, strict=True):
             column.index_copy_(0, self._time, values.unsqueeze(0))
         torch.logical_or(terminated, truncated, out=self._over)
         self._time += 1
         self._steps += self.num_envs
+
+    def _act(
+        self, agents: LaneAgents, act_kwargs: Mapping[str, Any], noise: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Steps every copy once; returns actions `(N, A)` and what `TensorCopies.step` does."""
+        state = self._copies.observation.view(self.num_lanes, self.num_envs, -1)
+        action = agents.act_on(state, noise, self._steps, act_kwargs).reshape(len(self._over), -1)
+        return action, self._copies.step(
+            action if action.is_floating_point() else action.squeeze(1)
+        )
 
     def play_once(self, agents: LaneAgents, act_kwargs: Mapping[str, Any]) -> NDArray[np.float64]:
         """Plays one episode in every environment."""
@@ -137,10 +143,7 @@ class TensorLanes(LaneEnvs):
         self._steps.copy_(torch.from_numpy(agents.env_steps))
 
         def advance(noise: Tensor) -> None:
-            state = copies.observation.view(self.num_lanes, self.num_envs, -1)
-            action = agents.act_on(state, noise, self._steps, act_kwargs).reshape(copies.num, -1)
-            chosen = action if action.is_floating_point() else action.squeeze(1)
-            _, reward, terminated, truncated = copies.step(chosen)
+            _, (_, reward, terminated, truncated) = self._act(agents, act_kwargs, noise)
             totals.add_(torch.where(running, reward, 0.0))
             running.logical_and_(~(terminated | truncated))
 

@@ -374,7 +374,7 @@ class CohortModule(LearningModule):
         self.data.load_state_dict(lane, content["train_data"])
         curves = content["curves"]
         episodes = [Episode(*episode) for episode in curves["episodes"]]
-        rows = seat.rows_until(int(self.data.env_steps[lane]))
+        rows = seat.folder.load_curves(int(self.data.env_steps[lane]))
         self._ledger.begin(lane, episodes, rows, curves["pending"])
         seat.evaluated_at, seat.reported_at = curves["marks"]
         seat.best, seat.epoch_returns = curves["best_evaluation"], curves["epoch_returns"]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
@@ -27,6 +26,7 @@ from sweeprl.launcher import (
     StopOnSignal,
     build_frame,
     choose_device,
+    make_trainer,
     quiet,
     seed_everything,
     storage_guarded,
@@ -161,7 +161,9 @@ class LanesExecutor:
         module = CohortModule(
             learner, data, extension, seats, lambda: feed.next_seat(cohort), frame_of, signals
         )
-        trainer = _trainer(device, [*callbacks, signals])
+        trainer = make_trainer(
+            device, [*callbacks, signals], logger=False, enable_checkpointing=False
+        )
         self._say(f"{len(seats)} lanes of {first.config.frame} on {device}.")
         try:
             with storage_guarded():
@@ -202,20 +204,3 @@ def _data(seats: Sequence[Seat], learner: Learner, extension: EnvExtension) -> L
     envs = extension.create_lanes(config, seeds, "train", learner.device)
     budgets = [Budget(s.config.max_env_steps, s.config.max_episodes) for s in seats]
     return LanesDataset(envs, learner, config.train_env_config.act_kwargs, budgets)
-
-
-def _trainer(device: torch.device, callbacks: list[Callback]) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        max_epochs=-1,
-        num_sanity_val_steps=0,
-        check_val_every_n_epoch=None,
-        val_check_interval=1,
-        limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=callbacks,
-    )

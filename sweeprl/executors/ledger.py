@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeprl.envs import Episode, EpisodeTable, LanesResult
-from sweeprl.launcher import step_weighted_return
+from sweeprl.launcher import Row, step_weighted_return
 
-__all__ = ["LaneLedger", "Row"]
-
-Row = tuple[int, dict[str, float]]
-"""Environment steps, and the means since the row before."""
+__all__ = ["LaneLedger"]
 
 
 class LaneLedger:

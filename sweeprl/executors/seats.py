@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,14 +16,13 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import CSVLogger
 
 from sweeprl.config import TrialConfig
-from sweeprl.executors.ledger import Row
 from sweeprl.launcher import (
+    Row,
     TrialFolder,
     TrialRecord,
     check_unchanged,
     lightning_checkpoint,
     save_checkpoint,
-    versions,
 )
 from sweeprl.launcher.callbacks import best_checkpoint, early_stopping
 from sweeprl.trials import Tally
@@ -81,14 +79,7 @@ class Seat:
         self.tally.has_begun = True
         self._started_at = self.saved_at = time.monotonic()
         self.folder.save_config(self.config)
-        self.record = TrialRecord(
-            status="running",
-            score_kind=self.config.score,
-            seed=self.config.seed,
-            config_folder=trial.config_folder,
-            versions=versions(),
-            seconds=self._earlier,
-        )
+        self.record = TrialRecord.begun(self.config, trial.config_folder, self._earlier)
         self.folder.save_record(self.record)
 
     def pass_over(self) -> None:
@@ -149,17 +140,6 @@ class Seat:
     def _best(self) -> str:
         """The best checkpoint, as Lightning's ModelCheckpoint calls it."""
         return os.path.realpath(self.folder.best)
-
-    def rows_until(self, env_steps: int) -> list[Row]:
-        """Reads the rows of `metrics.csv` up to a checkpoint that lies at `env_steps`."""
-        if not self.folder.metrics.exists():
-            return []
-        with self.folder.metrics.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= env_steps]
-        return [
-            (int(row["step"]), {k: float(v) for k, v in row.items() if k != "step" and v})
-            for row in rows
-        ]
 
     def save_best(self, weights: Mapping[str, Any]) -> None:
         """Writes the weights of the best evaluation."""

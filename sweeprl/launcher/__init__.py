@@ -10,16 +10,18 @@ from sweeprl.launcher.launching import (
     build_module,
     check_unchanged,
     launch,
+    make_trainer,
 )
 from sweeprl.launcher.learning import LearningModule, crossed, loader
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.randomness import global_rng, seed_everything
-from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
+from sweeprl.launcher.record import Row, TrialFolder, TrialRecord, versions
 from sweeprl.launcher.score import share_of, step_weighted_return
 from sweeprl.launcher.surroundings import quiet, storage_guarded, threads
 
 __all__ = [
     "LearningModule",
+    "Row",
     "StopOnSignal",
     "TrialFolder",
     "TrialModule",
@@ -35,6 +37,7 @@ __all__ = [
     "launch",
     "lightning_checkpoint",
     "loader",
+    "make_trainer",
     "quiet",
     "save_checkpoint",
     "seed_everything",

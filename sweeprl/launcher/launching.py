@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -31,14 +30,21 @@ from sweeprl.launcher.callbacks import (
 from sweeprl.launcher.devices import choose_device
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.randomness import seed_everything
-from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
+from sweeprl.launcher.record import TrialFolder, TrialRecord
 from sweeprl.launcher.score import share_of, step_weighted_return
 from sweeprl.launcher.surroundings import quiet, storage_guarded, threads
 from sweeprl.launcher.views import ViewName, make_view
 from sweeprl.networks import Resolver, caller_globals
 from sweeprl.registry import importable
 
-__all__ = ["build_frame", "build_learner", "build_module", "check_unchanged", "launch"]
+__all__ = [
+    "build_frame",
+    "build_learner",
+    "build_module",
+    "check_unchanged",
+    "launch",
+    "make_trainer",
+]
 
 
 def launch(
@@ -108,14 +114,7 @@ def _fit(
         folder.claim(overwrite)
     folder.save_config(config)
     module = build_module(config, extension, learner)
-    record = TrialRecord(
-        status="running",
-        score_kind=config.score,
-        seed=config.seed,
-        config_folder=config_folder,
-        versions=versions(),
-        seconds=earlier.seconds if earlier else 0.0,
-    )
+    record = TrialRecord.begun(config, config_folder, earlier.seconds if earlier else 0.0)
     folder.save_record(record)
     return _Run(config, folder, module, record, [*views, *pl_callbacks]).go(resume)
 
@@ -300,7 +299,27 @@ class _Run:
 
 
 def _trainer(config: TrialConfig, folder: TrialFolder, callbacks: list[Callback]) -> pl.Trainer:
-    device = choose_device(config.gpus)
+    own = [
+        *early_stopping(config),
+        LastCheckpoint(folder.last, config.checkpoint_every_seconds),
+        best_checkpoint(folder),
+    ]
+    return make_trainer(
+        choose_device(config.gpus),
+        [*callbacks, *own],
+        logger=_loggers(config, folder),
+        default_root_dir=str(folder.root),
+    )
+
+
+def make_trainer(device: torch.device, callbacks: list[Callback], **options: Any) -> pl.Trainer:
+    """Returns a trainer whose module decides when an epoch, an evaluation and the training end.
+
+    Args:
+        device: where to train.
+        callbacks: of the user and of sweeprl.
+        **options: further arguments of the trainer.
+    """
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index or 0] if device.type == "cuda" else 1,
@@ -309,16 +328,10 @@ def _trainer(config: TrialConfig, folder: TrialFolder, callbacks: list[Callback]
         check_val_every_n_epoch=None,
         val_check_interval=1,
         limit_val_batches=0,
-        logger=_loggers(config, folder),
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         enable_model_summary=False,
-        default_root_dir=str(folder.root),
-        callbacks=[
-            *callbacks,
-            *early_stopping(config),
-            LastCheckpoint(folder.last, config.checkpoint_every_seconds),
-            best_checkpoint(folder),
-        ],
+        callbacks=callbacks,
+        **options,
     )
 
 
@@ -335,14 +348,10 @@ def _keep_curves(loggers: Sequence[Logger], folder: TrialFolder) -> None:
     """Writes the rows before the checkpoint again; Lightning's CSVLogger starts an empty file."""
     checkpoint = torch.load(folder.last, map_location="cpu", weights_only=True)
     env_steps = checkpoint["train_data"]["counts"][0]
-    if not folder.metrics.exists():
-        return
-    with folder.metrics.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if int(row["step"]) <= env_steps]
+    rows = folder.load_curves(env_steps)
     for logger in loggers:
-        for row in rows if isinstance(logger, CSVLogger) else []:
-            values = {k: float(v) for k, v in row.items() if k != "step" and v}
-            logger.log_metrics(values, step=int(row["step"]))
+        for step, means in rows if isinstance(logger, CSVLogger) else []:
+            logger.log_metrics(dict(means), step=step)
 
 
 def _reason(error: BaseException) -> str:

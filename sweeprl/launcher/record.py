@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from dataclasses import dataclass
@@ -15,7 +16,11 @@ from sweeprl.errors import ConfigError
 from sweeprl.registry import importable
 from sweeprl.version import __version__
 
-__all__ = ["TrialFolder", "TrialRecord", "versions"]
+__all__ = ["Row", "TrialFolder", "TrialRecord", "versions"]
+
+
+Row = tuple[int, dict[str, float]]
+"""Of the curves: environment steps, and the means since the row before."""
 
 
 class TrialRecord(Config):
@@ -50,6 +55,18 @@ class TrialRecord(Config):
     """Folder whose modules the config may name."""
     versions: dict[str, str] = {}
     """Of the packages that decide the result."""
+
+    @classmethod
+    def begun(cls, config: TrialConfig, config_folder: str, seconds: float) -> TrialRecord:
+        """The record of a trial that begins, or goes on after `seconds` of training."""
+        return cls(
+            status="running",
+            score_kind=config.score,
+            seed=config.seed,
+            config_folder=config_folder,
+            versions=versions(),
+            seconds=seconds,
+        )
 
 
 def versions() -> dict[str, str]:
@@ -172,6 +189,17 @@ class TrialFolder:
         except (OSError, ValueError) as error:
             raise ConfigError(f"'{self.record}' must be a trial's record, but: {error}") from None
         return build(TrialRecord, data)
+
+    def load_curves(self, env_steps: int) -> list[Row]:
+        """Reads the rows up to a checkpoint that lies at `env_steps`; none where there are none."""
+        if not self.metrics.exists():
+            return []
+        with self.metrics.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= env_steps]
+        return [
+            (int(row["step"]), {k: float(v) for k, v in row.items() if k != "step" and v})
+            for row in rows
+        ]
 
     def save_record(self, record: TrialRecord) -> None:
         """Writes how the trial went; a reader finds the old record or the new one, never half.
