@@ -11,22 +11,19 @@ test, whose p-value comes from permutations.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rows import show
 
 import sweeprl
 from sweeprl.config import TrialConfig
 from sweeprl.executors import LanesExecutor
 from sweeprl.launcher import versions
 from sweeprl.trials import MemoryReporter, Trial
-
-RESULTS = Path(__file__).parent / "results" / "lane_learning.jsonl"
 
 CASES: dict[str, dict[str, Any]] = {
     "dqn": dict(frame="DQN", env="CartPole-v1", steps=12_000, num_envs=1, hidden=[64, 64],
@@ -100,7 +97,7 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, action="append")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
-    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="append to results/lane_learning.jsonl")
     arguments = parser.parse_args()
     for name in arguments.case or CASES:
         case = CASES[name]
@@ -114,10 +111,7 @@ def main() -> None:
             p_value=round(kolmogorov_smirnov(alone, together), 3), single_scores=[round(s, 1) for s in alone],
             lane_scores=[round(s, 1) for s in together], versions=versions(),
         )  # fmt: skip
-        print(json.dumps(row), flush=True)
-        if arguments.save:
-            with RESULTS.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+        show(row, "lane_learning", arguments.save)
 
 
 if __name__ == "__main__":

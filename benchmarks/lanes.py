@@ -17,10 +17,10 @@ import multiprocessing
 import os
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
+from rows import RESULTS, show
 
 import sweeprl
 from sweeprl import registry
@@ -30,8 +30,6 @@ from sweeprl.envs import Budget, LanesDataset
 from sweeprl.executors.capacity import bytes_per_lane
 from sweeprl.launcher import build_frame, versions
 from sweeprl.launcher.surroundings import keep_memory
-
-RESULTS = Path(__file__).parent / "results"
 
 CASES: dict[str, dict[str, Any]] = {
     "dqn": dict(
@@ -171,8 +169,13 @@ def update_operations(case: dict[str, Any], config: TrialConfig, hidden: int) ->
     """Floating-point operations of matrix products that one environment step entails."""
     spec = registry.envs.get(config.env)().spec(config.train_env_config)
     batch, d, a = config.frame_config.batch_size, spec.observation_size, spec.action.size
-    net = lambda i, o: i * hidden + hidden * hidden + hidden * o  # noqa: E731
-    back = lambda i, o: 2 * net(i, o) - i * hidden  # noqa: E731  # no gradient for the input
+
+    def net(inputs: int, outputs: int) -> int:
+        return inputs * hidden + hidden * hidden + hidden * outputs
+
+    def back(inputs: int, outputs: int) -> int:  # without a gradient for the input
+        return 2 * net(inputs, outputs) - inputs * hidden
+
     if case["frame"] == "DQN":
         num = spec.action.num
         return 2 * batch * (2 * net(d, num) + back(d, num))
@@ -255,14 +258,14 @@ def main() -> None:
         for name in arguments.case or CASES:
             for hidden in arguments.hidden or [64]:
                 if arguments.device == "cpu":
-                    show(
+                    show_all(
                         cpu_rows(
                             name, hidden, lanes, arguments.env, arguments.repeats, arguments.seconds
                         ),
                         arguments.save,
                     )
                 for num in lanes if arguments.device == "gpu" else []:
-                    show(
+                    show_all(
                         [
                             gpu_row(
                                 name,
@@ -304,13 +307,10 @@ def table() -> None:
     (RESULTS / "lanes.md").write_text("\n".join([*cpu, "", *gpu]) + "\n")
 
 
-def show(rows: list[dict[str, Any]], is_saved: bool) -> None:
-    for row in rows:
-        row["versions"] = {k: v for k, v in versions().items() if k != "pytorch-lightning"}
-        print(json.dumps(row), flush=True)
-        if is_saved:
-            with (RESULTS / "lanes.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
+def show_all(found: list[dict[str, Any]], is_saved: bool) -> None:
+    for row in found:
+        own = {k: v for k, v in versions().items() if k != "pytorch-lightning"}
+        show({**row, "versions": own}, "lanes", is_saved)
 
 
 if __name__ == "__main__":

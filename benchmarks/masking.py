@@ -10,15 +10,14 @@ time apart over time together for the same environment steps of every lane: abov
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from lanes import CASES, Population, config_of
+from rows import show
 
 from sweeprl.config import Discrete, EnvSpec
 from sweeprl.engine import Learner
@@ -26,7 +25,6 @@ from sweeprl.launcher import versions
 from sweeprl.launcher.surroundings import keep_memory
 from sweeprl.testing import random_transitions
 
-RESULTS = Path(__file__).parent / "results" / "masking.jsonl"
 SPEC = EnvSpec(4, Discrete(2))
 VALUES: dict[str, list[Any]] = {"batch_size": [32, 64, 128], "updates_per_step": [0.25, 0.5, 1.0]}
 
@@ -58,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--lanes", type=int, action="append")
-    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="append to results/masking.jsonl")
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     device = torch.device(arguments.device)
@@ -74,10 +72,7 @@ def main() -> None:
                     milliseconds_apart=[round(1e3 * t, 1) for t in apart], ratio=round(sum(apart) / together, 2),
                     versions=versions(),
                 )  # fmt: skip
-                print(json.dumps(row), flush=True)
-                if arguments.save:
-                    with RESULTS.open("a") as file:
-                        file.write(json.dumps(row) + "\n")
+                show(row, "masking", arguments.save)
 
 
 if __name__ == "__main__":

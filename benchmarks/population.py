@@ -9,28 +9,27 @@ every trial, and all files. The ten best are then judged anew on 100 episodes of
 CartPole-v1.
 """
 
+# ruff: noqa: E402 (the clock starts before the imports)
 from __future__ import annotations
 
 import time
 
 STARTED = time.perf_counter()
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import shutil  # noqa: E402
-import statistics  # noqa: E402
-from pathlib import Path  # noqa: E402
+import argparse
+import shutil
+import statistics
+from pathlib import Path
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import numpy as np
+import torch
+from rows import show
 
-import sweeprl  # noqa: E402
-from sweeprl.config import TrialConfig  # noqa: E402
-from sweeprl.executors import LanesExecutor  # noqa: E402
-from sweeprl.launcher import TrialFolder, versions  # noqa: E402
-from sweeprl.trials import MemoryReporter, Trial  # noqa: E402
-
-RESULTS = Path(__file__).parent / "results" / "population.jsonl"
+import sweeprl
+from sweeprl.config import TrialConfig
+from sweeprl.executors import LanesExecutor
+from sweeprl.launcher import TrialFolder, versions
+from sweeprl.trials import MemoryReporter, Trial
 
 
 def base(steps: int, root: Path) -> TrialConfig:
@@ -67,7 +66,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("trial/population"))
     parser.add_argument("--judged", type=int, default=10, help="how many of the best to judge anew")
     parser.add_argument("--episodes", type=int, default=100, help="episodes of each judgement")
-    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="append to results/population.jsonl")
     arguments = parser.parse_args()
     shutil.rmtree(arguments.folder, ignore_errors=True)
     config = base(arguments.steps, arguments.folder)
@@ -93,10 +92,7 @@ def main() -> None:
         best_scores=[round(score, 1) for score, _ in ranking[:10]],
         best_judged=[round(mean, 1) for mean in judged], versions=versions(),
     )  # fmt: skip
-    print(json.dumps(row))
-    if arguments.save:
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+    show(row, "population", arguments.save)
 
 
 def judge(folder: Path, episodes: int) -> float:
