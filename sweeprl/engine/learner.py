@@ -423,7 +423,7 @@ class Learner(Acting):
             mask: the same on the learner's device, `(L, 1)`.
             follows: whether target networks follow.
         """
-        is_in_step = bool((self.updates == self.updates[0]).all())
+        is_in_step = self.num_lanes == 1 or bool((self.updates == self.updates[0]).all())
         self.updates += 1 if active is None else active
         rate = self._follow_rate(active) if follows else None
         if self.num_lanes == 1:
