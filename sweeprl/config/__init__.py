@@ -8,7 +8,7 @@ from sweeprl.config.generate import (
     generate_training_config,
 )
 from sweeprl.config.io import format_config, load_config, parse_value, save_config
-from sweeprl.config.merging import merge
+from sweeprl.config.merging import check_applied, merge, read
 from sweeprl.config.ranges import (
     Choice,
     Float,
@@ -57,6 +57,7 @@ __all__ = [
     "Transitions",
     "TrialConfig",
     "build",
+    "check_applied",
     "format_config",
     "generate_algorithm_config",
     "generate_env_config",
@@ -66,6 +67,7 @@ __all__ = [
     "merge",
     "parse_value",
     "ranges",
+    "read",
     "save_config",
     "structure_of",
     "traced",

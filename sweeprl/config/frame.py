@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from typing_extensions import Self
@@ -27,6 +27,10 @@ class FrameConfig(Config):
     """What every frame can be told."""
 
     model_config = ConfigDict(allow_inf_nan=False)
+
+    limits: ClassVar[tuple[str, ...]] = ()
+    """Upper limits of single settings, as a search space reads them; values that are searched are
+    moved below them. What is not searched is refused by validators."""
 
     models: list[ClassRef]
     """One network for each role, in the frame's order: a class, a global of the caller,
@@ -101,6 +105,8 @@ class FrameConfig(Config):
 class ReplayConfig(FrameConfig):
     """Off-policy frames: they learn from a replay buffer and follow with target networks."""
 
+    limits: ClassVar[tuple[str, ...]] = ("batch_size <= replay_size",)
+
     update_rate: Annotated[
         float | None, Field(gt=0, le=1), Float(1e-3, 0.08, log=True), Traced()
     ] = 0.005
@@ -140,6 +146,11 @@ class ReplayConfig(FrameConfig):
 
 class RolloutConfig(FrameConfig):
     """On-policy frames: they learn from a fresh rollout, then drop it."""
+
+    limits: ClassVar[tuple[str, ...]] = (
+        "rollout_steps <= replay_size / num_envs",
+        "batch_size <= rollout_steps * num_envs",
+    )
 
     rollout_steps: Annotated[int, Field(gt=0), PowerOfTwo(5, 12)] = 1024
     """Steps of each environment between two rounds of updates."""

@@ -14,7 +14,16 @@ from sweeprl.config.trial import TrialConfig
 from sweeprl.errors import ConfigError
 from sweeprl.registry import importable
 
-__all__ = ["format_config", "load_config", "parse_value", "save_config"]
+__all__ = [
+    "Inline",
+    "dump_yaml",
+    "format_config",
+    "load_config",
+    "parse_value",
+    "read_mapping",
+    "save_config",
+    "write_text",
+]
 
 
 def load_config(path: str | Path) -> TrialConfig:
@@ -23,28 +32,46 @@ def load_config(path: str | Path) -> TrialConfig:
     Raises:
         ConfigError: there is no such file, it cannot be parsed, or a field is wrong.
     """
+    data = read_mapping(path, f"sweeprl generate --algo DQN --output {path}")
+    with importable([Path(path).parent, Path.cwd()]):
+        return TrialConfig.of(data)
+
+
+def read_mapping(path: str | Path, command: str, what: str = "config") -> dict[str, Any]:
+    """Reads plain settings; the suffix says whether they are JSON or YAML.
+
+    Args:
+        path: the file.
+        command: what writes such a file, for the one who has none.
+        what: what is in it, for error messages.
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be parsed.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
         data = _parse_yaml(text) if _is_yaml(path) else json.loads(text)
     except FileNotFoundError:
-        raise ConfigError(
-            f"No config at '{path}'. Write one with: sweeprl generate --algo DQN --output {path}"
-        ) from None
+        raise ConfigError(f"No {what} at '{path}'. Write one with: {command}") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"'{path}' must be a readable JSON or YAML file, but: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"'{path}' must hold a mapping of settings, but holds {data!r}.")
-    with importable([path.parent, Path.cwd()]):
-        return TrialConfig.of(data)
+    return data
 
 
 def save_config(config: TrialConfig | dict[str, Any], path: str | Path) -> None:
     """Writes a config with sorted keys; the suffix says whether as JSON or YAML."""
+    write_text(path, format_config(config, as_yaml=_is_yaml(Path(path))))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a whole file or, if that fails, none of it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(format_config(config, as_yaml=_is_yaml(path)), encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 
@@ -52,8 +79,14 @@ def format_config(config: TrialConfig | dict[str, Any], as_yaml: bool = False) -
     """Returns a config as text."""
     plain = config.to_dict() if isinstance(config, TrialConfig) else config
     if as_yaml:
-        return yaml.dump(plain, Dumper=_Dumper, sort_keys=True, allow_unicode=True)
+        return dump_yaml(plain, sort_keys=True)
     return json.dumps(plain, indent=4, sort_keys=True) + "\n"
+
+
+def dump_yaml(plain: dict[str, Any], **style: Any) -> str:
+    """Returns plain values as YAML that is read back as the same values."""
+    text: str = yaml.dump(plain, Dumper=_Dumper, allow_unicode=True, **style)
+    return text
 
 
 def parse_value(text: str) -> Any:
@@ -78,6 +111,15 @@ class _Loader(yaml.SafeLoader):
 
 class _Dumper(yaml.SafeDumper):
     """Quotes the words that `_Loader` would take for numbers."""
+
+
+class Inline(dict[str, Any]):
+    """A mapping that YAML shows on one line."""
+
+
+_Dumper.add_representer(
+    Inline, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data, True)
+)
 
 
 for _class in (_Loader, _Dumper):

@@ -9,7 +9,7 @@ from typing import Any
 from sweeprl.config.trial import TrialConfig
 from sweeprl.errors import ConfigError, did_you_mean
 
-__all__ = ["merge"]
+__all__ = ["check_applied", "merge", "read"]
 
 
 def merge(config: TrialConfig, params: Mapping[str, Any]) -> TrialConfig:
@@ -27,6 +27,46 @@ def merge(config: TrialConfig, params: Mapping[str, Any]) -> TrialConfig:
     for path, value in params.items():
         _set(merged, _keys(path, merged), copy.deepcopy(value), path)
     return TrialConfig.of(merged)
+
+
+def read(config: TrialConfig, path: str) -> list[Any]:
+    """Returns the plain values that a dotted path leads to; one, unless it holds a `*`.
+
+    Raises:
+        ConfigError: it leads nowhere.
+    """
+    plain = config.to_dict()
+    found: list[Any] = [plain]
+    for key in _keys(path, plain):
+        found = [
+            target[place]
+            for target in found
+            for place in _places(target, key, path, may_be_new=False)
+        ]
+    return found
+
+
+def check_applied(config: TrialConfig, params: Mapping[str, Any]) -> None:
+    """Refuses a config that does not hold what was proposed for it.
+
+    Args:
+        config: what is to be trained.
+        params: what a tuner proposed, by dotted path.
+
+    Raises:
+        ConfigError: naming the first key that differs.
+    """
+    if not params:
+        return
+    expected = merge(config, params)
+    for path in params:
+        found, proposed = read(config, path), read(expected, path)
+        if found != proposed:
+            raise ConfigError(
+                f"{path} must be trained as it was proposed, {proposed!r}, but the config says "
+                f"{found!r}. Something has changed it after the merge: an environment extension's "
+                "`launch`, for example."
+            )
 
 
 def _keys(path: str, config: dict[str, Any]) -> list[str]:
