@@ -5,6 +5,8 @@ SweepRLError
 │   ├── UnknownNameError     no frame, environment, model, optimizer... has that name
 │   └── UnsupportedSpaceError  the frame or model cannot serve the environment's spaces
 ├── MissingDependencyError   an optional package is not installed
+├── SweepFailed              a sweep cannot go on
+│   └── DatabaseFailed       its database did not come back
 └── TrialFailed              a trial ended without a score
     ├── Diverged             a loss, reward or observation became NaN or infinite
     ├── EnvironmentRaised    the environment itself raised
@@ -18,10 +20,12 @@ from collections.abc import Iterable
 
 __all__ = [
     "ConfigError",
+    "DatabaseFailed",
     "Diverged",
     "EnvironmentRaised",
     "MissingDependencyError",
     "StorageFailed",
+    "SweepFailed",
     "SweepRLError",
     "TrialFailed",
     "UnknownNameError",
@@ -48,6 +52,14 @@ class UnsupportedSpaceError(ConfigError):
 
 class MissingDependencyError(SweepRLError):
     """An optional package is needed and not installed."""
+
+
+class SweepFailed(SweepRLError):
+    """A sweep cannot go on; nothing that was learned is lost."""
+
+
+class DatabaseFailed(SweepFailed):
+    """The database of a sweep cannot be reached or written, and did not come back."""
 
 
 class TrialFailed(SweepRLError):
