@@ -389,12 +389,12 @@ class CohortModule(LearningModule):
             self._best.put([lane], self.learner.rows([lane]))
             self.learner.load_weights(now, lane)
 
-    def abandon(self, status: str, reason: str) -> None:
-        """Ends all trials that run, after what was not their own doing."""
+    def abandon(self, reason: str) -> None:
+        """Stops all trials that run, after what was not their own doing."""
         begun = [(k, seat) for k, seat in enumerate(self.seats) if seat and seat.record]
         for lane, seat in begun:
             env_steps = int(self.data.env_steps[lane])
-            seat.note({"status": status, "reason": reason, "env_steps": env_steps})
+            seat.note({"status": "stopped", "reason": reason, "env_steps": env_steps})
         for lane, seat in begun:
             self.seats[lane] = None
             with suppress(Exception):  # what comes of the first error is raised in its place

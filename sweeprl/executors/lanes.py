@@ -92,8 +92,8 @@ class LanesExecutor:
 
         Raises:
             ConfigError: a trial's config is wrong.
-            Exception: what a callback or a reporter raised. The trials that ran have failed with
-                it.
+            Exception: what a callback or a reporter raised. The trials that ran are stopped, with
+                it as the reason; they can go on from their last checkpoints.
         """
         resolver = Resolver(caller_globals())
         feed = Feed(trials, most_waiting=self._num_lanes or _MOST_WAITING)
@@ -102,6 +102,9 @@ class LanesExecutor:
             self._run_all(feed, resolver)
         finally:
             feed.close("the run ended before it began")
+
+    def close(self) -> None:
+        """Nothing waits."""
 
     def _run_all(self, feed: Feed, resolver: Resolver) -> None:
         while not self.was_stopped and (cohort := feed.next_cohort()) is not None:
@@ -171,11 +174,11 @@ class LanesExecutor:
                 trainer.fit(module)
         except (KeyboardInterrupt, SystemExit) as error:
             if signals.received is None:
-                module.abandon("failed", f"{type(error).__name__}: {error}")
+                module.abandon(f"{type(error).__name__}: {error}")
                 raise
-            module.abandon("stopped", f"signal {signals.received}")
+            module.abandon(f"signal {signals.received}")
         except BaseException as error:
-            module.abandon("failed", f"{type(error).__name__}: {error}")
+            module.abandon(f"{type(error).__name__}: {error}")
             raise
         finally:
             data.envs.close()

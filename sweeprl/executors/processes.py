@@ -1,89 +1,303 @@
-"""Trials in processes of their own, a few at a time."""
+"""Trials in a pool of processes, a few at a time."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
+import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.util import Finalize
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import FrameType, TracebackType
 
 from sweeprl.config import TrialConfig
-from sweeprl.errors import ConfigError, TrialFailed
-from sweeprl.launcher import TrialFolder, TrialRecord, launch
-from sweeprl.trials import ReportOnGrid, Tally, Trial
+from sweeprl.errors import ConfigError, SweepRLError
+from sweeprl.executors._pool import Assignment, Ending, Worker, close_all
+from sweeprl.executors._worker import SIGNALS, Begun, Ended, Raised, Ready, Reported
+from sweeprl.launcher import TrialFolder, TrialRecord
+from sweeprl.trials import Tally, Trial
 
 __all__ = ["ProcessExecutor"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_GRACE = 8.0
+"""Seconds from a signal until those that have not stopped are killed; clusters wait for 10."""
+
+_GRACE_AT_LIMIT = 5.0
+"""The same for a seed that took too long, in seconds."""
+
+_TICK = 1.0
+"""Seconds after which limits are looked at, and processes that cannot be heard to have ended."""
+
+_BYSTANDER = Ending("stopped", "another trial's error ended the run")
 
 
 class ProcessExecutor:
-    """Trains every seed of every trial in a process of its own.
+    """Trains every seed of every trial in a process of its own, a few at a time.
 
-    A signal stops all of them; a second one ends them at once.
+    The processes are started as they are needed, and train one seed after the other, also those of
+    later runs. They end with `close`, the context of a `with` statement, or the executor itself.
+
+    A signal stops all trials between two chunks, with checkpoints to go on from, and a second one
+    ends them at once. Where a process is killed, its trial ends as stopped, and the others go on.
 
     Args:
         num_workers: processes at a time; by default as many as there are cores.
+        seconds_per_trial: wall-clock limit of each seed, which fails if it takes longer.
+        say: takes lines meant for the user.
 
     Raises:
-        ConfigError: `num_workers` is not positive.
+        ConfigError: a number is not positive.
     """
 
-    def __init__(self, num_workers: int | None = None) -> None:
+    def __init__(
+        self,
+        num_workers: int | None = None,
+        seconds_per_trial: float | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         if num_workers is not None and num_workers < 1:
             raise ConfigError(f"num_workers must be at least 1, but got {num_workers}.")
+        if seconds_per_trial is not None and not seconds_per_trial > 0:
+            raise ConfigError(f"seconds_per_trial must be positive, but got {seconds_per_trial}.")
         self._num_workers = num_workers or multiprocessing.cpu_count()
+        self._seconds_per_trial = seconds_per_trial
+        self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
         self.received: int | None = None
         """The signal that ended the last run, if one did."""
-        self._lock = threading.Lock()
-        self._processes: set[BaseProcess] = set()
         self._error: BaseException | None = None
+        self._mute: set[Tally] = set()
+        """Those whose reporters have raised, and hear nothing more."""
+        self._workers: list[Worker] = []
+        # Before multiprocessing's own, which waits for all processes at the interpreter's end.
+        Finalize(self, close_all, (self._workers,), exitpriority=100)
 
     @property
     def was_stopped(self) -> bool:
         """Whether a signal ended the last run."""
         return self.received is not None
 
+    def __enter__(self) -> ProcessExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all processes; a later run starts others."""
+        close_all(self._workers)
+
     def run(self, trials: Iterable[Trial]) -> None:
-        """Trains all trials; each one's reporter hears how it went.
+        """Trains all trials; each one's reporter hears how it went, in the caller's thread.
 
         Args:
-            trials: asked for the next one when a process is free.
+            trials: asked for the next one when a process is free. An iterator that has none is
+                asked again after every seed that ends.
 
         Raises:
             Exception: what a reporter raised, or a trial where it was not its own failure, a
-                ConfigError for example. The trials that ran have failed with it.
+                ConfigError for example. The other trials that ran are stopped; they can go on from
+                their checkpoints.
         """
         self.received, self._error = None, None
-        jobs = _Jobs(trials)
-        with self._signals_handled(), ThreadPoolExecutor(self._num_workers) as pool:
-            running: set[Future[None]] = set()
+        self._mute.clear()
+        seeds = _Seeds(trials)
+        with self._signals_handled():
             try:
-                while True:
-                    while len(running) < self._num_workers and (job := self._next(jobs)):
-                        running.add(pool.submit(self._attend, *job))
-                    if not running:
-                        break
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
+                self._begin_some(seeds)
+                while self._busy():
+                    if self._attend_some():
+                        self._begin_some(seeds)
+                self._finish_unbegun(seeds)
+            except BaseException:  # a bug of ours: reporters' and trials' errors are caught below
+                self.close()
+                raise
+        self._raise()
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback holds this frame, which would keep the processes alive
+
+    def _busy(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.on is not None]
+
+    @property
+    def _is_ending(self) -> bool:
+        return self.was_stopped or self._error is not None
+
+    # ---- beginning
+
+    def _begin_some(self, seeds: _Seeds) -> None:
+        """Gives out seeds until all workers are busy or there is none."""
+        while not self._is_ending and len(self._busy()) < self._num_workers:
+            try:
+                seed = next(seeds, None)
             except BaseException as error:
                 self._break_off(error)
-                raise
-        for tally, config in jobs.seeds:
-            self._finish_unbegun(tally, config)
+                return
+            if seed is None:
+                return
+            self._begin(*seed)
 
-    def _next(self, jobs: _Jobs) -> tuple[Tally, TrialConfig] | None:
-        return None if self.was_stopped else next(jobs, None)
+    def _begin(self, tally: Tally, config: TrialConfig) -> None:
+        try:
+            if tally.should_stop:
+                self._tell(tally, _passed_over(tally, config))
+                return
+            worker = self._free_worker()
+            tally.has_begun = True
+            worker.begin(Assignment(tally, config))
+        except BaseException as error:
+            self._tell(tally, TrialRecord.unbegun(config, "stopped", _text(error)))
+            self._break_off(error)
+        else:
+            if self.received is not None:  # while it was begun, too late for the handler
+                self._stop(worker, self.received)
+
+    def _free_worker(self) -> Worker:
+        for worker in [worker for worker in self._workers if worker.on is None]:
+            if worker.is_alive:
+                return worker
+            self._workers.remove(worker)
+            worker.bury()
+        self._workers.append(Worker())
+        return self._workers[-1]
+
+    def _finish_unbegun(self, seeds: _Seeds) -> None:
+        """Tells of the seeds that were asked for and will not be trained."""
+        ending = Ending("stopped", f"signal {self.received}") if self.was_stopped else _BYSTANDER
+        while seeds.waiting:
+            tally, config = seeds.waiting.popleft()
+            self._tell(tally, TrialRecord.unbegun(config, *ending))
+
+    # ---- attending
+
+    def _attend_some(self) -> bool:
+        """Waits for what workers have to say; whether a seed has ended."""
+        busy = self._busy()
+        ready = wait([w.pipe for w in busy] + [w.sentinel for w in busy], self._patience())
+        for worker in busy:
+            if worker.pipe in ready or not worker.is_alive:
+                try:
+                    self._attend(worker)
+                except BaseException as error:
+                    self._break_off(error)
+        self._look_at_limits()
+        return any(worker.on is None for worker in busy)
+
+    def _attend(self, worker: Worker) -> None:
+        seed = worker.on
+        assert seed is not None
+        match worker.hear():
+            case Ready():
+                worker.is_ready = True
+            case Begun():
+                seed.begun_at = time.monotonic()
+            case Reported(env_steps, score):
+                worker.send(self._report(worker, seed, env_steps, score))
+            case Ended(record):
+                self._release(worker, seed, record.status == "stopped")
+                self._tell(seed.tally, seed.ended(record))
+            case Raised() as raised:
+                self._release(worker, seed)
+                self._break_off(raised.error())
+                self._tell(seed.tally, seed.broken_off(Ending("failed", raised.text)))
+            case None:
+                self._bury(worker, seed)
+
+    def _release(self, worker: Worker, seed: Assignment, was_stopped: bool = False) -> None:
+        """Has a worker back, unless a signal is on its way to it, or it took too long."""
+        worker.on = None
+        if seed.ending is not None and (seed.ending.status == "failed" or not was_stopped):
+            self._workers.remove(worker)
+            worker.dismiss()
+            worker.bury()
+
+    def _bury(self, worker: Worker, seed: Assignment) -> None:
+        """Notes how a seed ended whose worker is gone without a word."""
+        self._workers.remove(worker)
+        worker.on = None
+        exit_code = worker.bury()
+        reason = f"its process ended with exit code {exit_code}"
+        if exit_code < 0:
+            reason = f"its process was killed by signal {-exit_code}"
+        if seed.ending is None:
+            self._say(f"Stopped: the trial in '{seed.config.root_dir}': {reason}.")
+            if exit_code > 0 and not worker.is_ready:
+                self._break_off(_not_begun(exit_code))
+        self._tell(seed.tally, seed.broken_off(seed.ending or Ending("stopped", reason)))
+
+    # ---- reporting
+
+    def _report(self, worker: Worker, seed: Assignment, env_steps: int, score: float) -> bool:
+        """Hands a score on; whether the seed is to stop."""
+        if seed.tally not in self._mute:
+            try:
+                seed.tally.report(env_steps, score)
+            except BaseException as error:
+                self._mute.add(seed.tally)
+                if self._error is None:
+                    worker.stop(signal.SIGTERM, Ending("stopped", _text(error)), _GRACE)
+                self._break_off(error)
+        return seed.tally.should_stop
+
+    def _tell(self, tally: Tally, record: TrialRecord) -> None:
+        """Tells how a seed ended."""
+        if tally not in self._mute:
+            try:
+                tally.finish(record)
+            except BaseException as error:
+                self._mute.add(tally)
+                self._break_off(error)
+
+    # ---- ending
+
+    def _break_off(self, error: BaseException) -> None:
+        """Stops all trials; the first error is raised when they have ended."""
+        self._error = self._error or error
+        for worker in self._busy():
+            worker.stop(signal.SIGTERM, _BYSTANDER, _GRACE)
+
+    def _patience(self) -> float:
+        """Seconds until the next limit is to be looked at."""
+        marks = [mark for worker in self._busy() for mark in self._marks(worker)]
+        return max(0.0, min([_TICK, *(mark - time.monotonic() for mark in marks)]))
+
+    def _marks(self, worker: Worker) -> Iterator[float]:
+        seed = worker.on
+        assert seed is not None
+        if seed.kill_at is not None:
+            yield seed.kill_at
+        elif self._seconds_per_trial is not None and seed.begun_at is not None:
+            yield seed.begun_at + self._seconds_per_trial
+
+    def _look_at_limits(self) -> None:
+        for worker in self._busy():
+            assert worker.on is not None
+            if min(self._marks(worker), default=float("inf")) > time.monotonic():
+                continue
+            if worker.on.kill_at is not None:
+                worker.kill()
+                worker.on.kill_at += _TICK
+            else:
+                reason = f"it took longer than seconds_per_trial={self._seconds_per_trial:g}"
+                self._say(f"Failed: the trial in '{worker.on.config.root_dir}': {reason}.")
+                worker.stop(signal.SIGTERM, Ending("failed", reason), _GRACE_AT_LIMIT)
+
+    # ---- signals
 
     @contextmanager
     def _signals_handled(self) -> Iterator[None]:
@@ -91,119 +305,44 @@ class ProcessExecutor:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
         try:
             yield
         finally:
             for number, handler in previous.items():
-                signal.signal(number, handler)
+                # None: somebody outside Python had set it.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        self._signal_all(number)
+        is_second, self.received = self.was_stopped, number
+        for worker in self._busy():
+            if is_second:
+                worker.kill()
+            else:
+                self._stop(worker, number)
 
-    def _signal_all(self, number: int) -> None:
-        for process in list(self._processes):
-            assert process.pid is not None
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(process.pid, number)
-
-    def _break_off(self, error: BaseException) -> None:
-        """Stops all processes because of an error that is raised when they are gone."""
-        self._error = self._error or error
-        self._signal_all(signal.SIGTERM)
-
-    def _attend(self, tally: Tally, config: TrialConfig) -> None:
-        """Starts a process, and hands on what it says, one message at a time."""
-        if self.was_stopped or self._error is not None:
-            self._finish_unbegun(tally, config)
-            return
-        if tally.should_stop:
-            with self._lock:
-                tally.finish(_passed_over(tally, config))
-            return
-        tally.has_begun, before = True, _written_at(config)
-        process, here = _started(tally.trial, config)
-        self._processes.add(process)
-        if self.was_stopped or self._error is not None:  # since it was looked at above
-            self._signal_all(signal.SIGTERM)
-        try:
-            record = self._listen(tally, here)
-        except BaseException as error:
-            self._break_off(error)
-            raise
-        finally:
-            here.close()
-            process.join()
-            self._processes.discard(process)
-            if self._error is not None and _written_at(config) != before:
-                _say_failed(config, self._error)
-        if self._error is None:
-            with self._lock:
-                tally.finish(record or self._of_the_dead(config, process.exitcode))
-
-    def _finish_unbegun(self, tally: Tally, config: TrialConfig) -> None:
-        """Tells a trial of which some seeds have begun that this one will not."""
-        if self.received is None or not tally.has_begun:
-            return
-        facts: dict[str, Any] = {"status": "stopped", "reason": f"signal {self.received}"}
-        with self._lock:
-            tally.finish(TrialRecord(**facts, score_kind=config.score, seed=config.seed))
-
-    def _listen(self, tally: Tally, here: Connection) -> TrialRecord | None:
-        """Returns the record that a process ends with; None where it ends without a word."""
-        try:
-            while True:
-                kind, *content = here.recv()
-                if kind == "report":
-                    with self._lock:
-                        tally.report(*content)
-                    here.send(tally.should_stop)
-                elif kind == "end":
-                    record: TrialRecord = content[0]
-                    return record
-                else:
-                    raise content[0]
-        except (EOFError, ConnectionError):
-            return None
-
-    def _of_the_dead(self, config: TrialConfig, exit_code: int | None) -> TrialRecord:
-        """The record of a trial whose process is gone without a word."""
-        status, reason = "failed", f"its process ended with exit code {exit_code}"
-        if self.received is not None:
-            status, reason = "stopped", f"signal {self.received}"
-        return _ended(config, status, reason)
+    def _stop(self, worker: Worker, number: int) -> None:
+        worker.stop(number, Ending("stopped", f"signal {number}"), _GRACE)
 
 
-class _Jobs:
+class _Seeds:
     """The seeds of trials, one after the other; asks for a trial when it has none left."""
 
     def __init__(self, trials: Iterable[Trial]) -> None:
         self._trials = iter(trials)
-        self.seeds: deque[tuple[Tally, TrialConfig]] = deque()
+        self.waiting: deque[tuple[Tally, TrialConfig]] = deque()
         """What is left of the latest trial."""
 
-    def __iter__(self) -> _Jobs:
+    def __iter__(self) -> _Seeds:
         return self
 
     def __next__(self) -> tuple[Tally, TrialConfig]:
-        while not self.seeds:
+        while not self.waiting:
             trial = next(self._trials)
             configs = trial.configs()
             tally = Tally(trial, len(configs))
-            self.seeds.extend((tally, config) for config in configs)
-        return self.seeds.popleft()
-
-
-def _started(trial: Trial, config: TrialConfig) -> tuple[BaseProcess, Connection]:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(
-        target=_work, args=(there, config.to_dict(), trial.config_folder, trial.resume)
-    )
-    process.start()
-    there.close()
-    return process, here
+            self.waiting.extend((tally, config) for config in configs)
+        return self.waiting.popleft()
 
 
 def _passed_over(tally: Tally, config: TrialConfig) -> TrialRecord:
@@ -211,68 +350,18 @@ def _passed_over(tally: Tally, config: TrialConfig) -> TrialRecord:
     folder = TrialFolder(Path(config.root_dir))
     folder.claim(overwrite=tally.trial.resume)
     folder.save_config(config)
-    record = TrialRecord(
-        status="pruned", reason=tally.reason, score_kind=config.score, seed=config.seed
+    record = TrialRecord.unbegun(config, "pruned", tally.reason)
+    folder.save_record(record)
+    return record
+
+
+def _not_begun(exit_code: int) -> SweepRLError:
+    return SweepRLError(
+        f"A worker process must begin, but it ended with exit code {exit_code}; what it wrote "
+        "stands above. It imports the main script anew, in which ProcessExecutor.run must stand "
+        'under if __name__ == "__main__":'
     )
-    folder.save_record(record)
-    return record
 
 
-def _ended(config: TrialConfig, status: str, reason: str) -> TrialRecord:
-    """Ends the record of a trial that could not do so itself."""
-    folder = TrialFolder(Path(config.root_dir))
-    facts: dict[str, Any] = {"status": status, "reason": reason}
-    if not folder.record.exists():
-        return TrialRecord(**facts, score_kind=config.score, seed=config.seed)
-    record = folder.load_record().model_copy(update=facts)
-    folder.save_record(record)
-    return record
-
-
-def _written_at(config: TrialConfig) -> int | None:
-    """When a trial's record was written, in nanoseconds; None where there is none."""
-    path = TrialFolder(Path(config.root_dir)).record
-    return path.stat().st_mtime_ns if path.exists() else None
-
-
-def _say_failed(config: TrialConfig, error: BaseException) -> None:
-    """Notes that a trial ended with what another one or its reporter raised."""
-    if TrialFolder(Path(config.root_dir)).load_record().status in ("running", "stopped"):
-        _ended(config, "failed", f"{type(error).__name__}: {error}")
-
-
-def _work(parent: Connection, config: dict[str, Any], config_folder: str, resume: bool) -> None:
-    """Trains one seed of a trial, in the child."""
-    if hasattr(os, "setsid"):
-        os.setsid()  # a terminal's Ctrl-C is for the parent, which hands it on
-    folder = TrialFolder(Path(config["root_dir"]))
-    can_go_on = resume and folder.last.exists()
-    try:
-        record = launch(
-            config,
-            [ReportOnGrid(_Messages(parent))],
-            resume=can_go_on,
-            overwrite=resume and not can_go_on,
-            config_folder=config_folder or None,
-            view="none",
-        )
-        parent.send(("end", record))
-    except TrialFailed:
-        parent.send(("end", folder.load_record()))
-    except Exception as error:
-        parent.send(("error", error))
-
-
-class _Messages:
-    """A tally at the other end of a pipe."""
-
-    def __init__(self, parent: Connection) -> None:
-        self._parent = parent
-        self.should_stop = False
-
-    def report(self, env_steps: int, score: float) -> None:
-        try:
-            self._parent.send(("report", env_steps, score))
-            self.should_stop = self._parent.recv()
-        except (EOFError, ConnectionError):  # the parent is gone; what was learned is kept
-            os.kill(os.getpid(), signal.SIGTERM)
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import CSVLogger
 
-from sweeprl.config import TrialConfig
+from sweeprl.config import TrialConfig, check_applied
 from sweeprl.launcher import (
     Row,
     TrialFolder,
@@ -76,6 +76,7 @@ class Seat:
             self._earlier = self.folder.load_record().seconds
         else:
             self.folder.claim(overwrite=trial.resume)
+        check_applied(self.config, trial.params)
         self.tally.has_begun = True
         self._started_at = self.saved_at = time.monotonic()
         self.folder.save_config(self.config)
@@ -89,11 +90,7 @@ class Seat:
 
     def refuse(self, reason: str, status: Literal["failed", "stopped"] = "failed") -> None:
         """Tells that it will not begin; its folder, maybe another trial's, stays as it is."""
-        self.tally.finish(
-            TrialRecord(
-                status=status, reason=reason, score_kind=self.config.score, seed=self.config.seed
-            )
-        )
+        self.tally.finish(TrialRecord.unbegun(self.config, status, reason))
 
     def has_lost_patience(self, returns: Sequence[float], has_learned: bool) -> bool:
         """Takes in new training returns; whether no epoch was better for as long as is allowed.

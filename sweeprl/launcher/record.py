@@ -68,6 +68,13 @@ class TrialRecord(Config):
             seconds=seconds,
         )
 
+    @classmethod
+    def unbegun(
+        cls, config: TrialConfig, status: Literal["stopped", "pruned", "failed"], reason: str
+    ) -> TrialRecord:
+        """The record of a trial that will not begin."""
+        return cls(status=status, reason=reason, score_kind=config.score, seed=config.seed)
+
 
 def versions() -> dict[str, str]:
     """Versions of the packages that decide a result."""

@@ -2,7 +2,19 @@
 
 from sweeprl.trials.reporter import MemoryReporter, Reporter
 from sweeprl.trials.reporting import ReportOnGrid
-from sweeprl.trials.tally import Tally
+from sweeprl.trials.running import run_here, run_trial, train_seed
+from sweeprl.trials.tally import Listener, Tally
 from sweeprl.trials.trial import Trial, TrialOutcome
 
-__all__ = ["MemoryReporter", "ReportOnGrid", "Reporter", "Tally", "Trial", "TrialOutcome"]
+__all__ = [
+    "Listener",
+    "MemoryReporter",
+    "ReportOnGrid",
+    "Reporter",
+    "Tally",
+    "Trial",
+    "TrialOutcome",
+    "run_here",
+    "run_trial",
+    "train_seed",
+]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from sweeprl.config import check_applied
 from sweeprl.launcher import TrialModule, share_of, step_weighted_return
+from sweeprl.trials.tally import Listener
 
 __all__ = ["ReportOnGrid"]
-
-
-class _Listener(Protocol):
-    @property
-    def should_stop(self) -> bool: ...
-
-    def report(self, env_steps: int, score: float) -> None: ...
 
 
 class ReportOnGrid(Callback):
@@ -24,15 +20,21 @@ class ReportOnGrid(Callback):
 
     Args:
         listener: hears the scores; its `should_stop` is looked at after each.
+        params: what a tuner proposed, by dotted path; training begins only where the config agrees.
     """
 
-    def __init__(self, listener: _Listener) -> None:
-        self._listener = listener
+    def __init__(self, listener: Listener, params: Mapping[str, Any] | None = None) -> None:
+        self._listener, self._params = listener, params or {}
         self._reported_at = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leaves out what was reported before an interruption."""
+        """Leaves out what was reported before an interruption.
+
+        Raises:
+            ConfigError: what is to be trained is not what was proposed.
+        """
         assert isinstance(pl_module, TrialModule)
+        check_applied(pl_module.config, self._params)
         self._reported_at = pl_module.train_data.env_steps
 
     def on_train_batch_end(

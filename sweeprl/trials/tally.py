@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from statistics import fmean
+from typing import Protocol
 
 from sweeprl.launcher import TrialRecord
 from sweeprl.trials.trial import Trial, TrialOutcome
 
-__all__ = ["Tally"]
+__all__ = ["Listener", "Tally"]
+
+
+class Listener(Protocol):
+    """Hears the scores of one seed."""
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the seed is to stop; looked at after every report."""
+
+    def report(self, env_steps: int, score: float) -> None:
+        """Takes note of a score at a point of the grid."""
 
 
 class Tally:
@@ -26,6 +38,8 @@ class Tally:
         """Whether any of its seeds is or was trained."""
         self.reason = ""
         """Why all its seeds are to stop; empty as long as they are not."""
+        self.outcome: TrialOutcome | None = None
+        """How the trial ended; None while it runs."""
 
     @property
     def should_stop(self) -> bool:
@@ -47,7 +61,8 @@ class Tally:
         if record.status == "failed":
             self._stop(f"seed {record.seed} failed")
         if len(self._records) == self._num_seeds:
-            self.trial.reporter.finish(TrialOutcome(tuple(self._records)))
+            self.outcome = TrialOutcome(tuple(self._records))
+            self.trial.reporter.finish(self.outcome)
 
     def _stop(self, reason: str) -> None:
         self.reason = self.reason or reason

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError
@@ -41,9 +41,27 @@ class TrialOutcome:
 
     @property
     def score(self) -> float | None:
-        """Mean over the seeds; None where a seed has none."""
+        """Mean over the seeds; None where it failed, or a seed has none."""
         scores = [record.score for record in self.records if record.score is not None]
-        return fmean(scores) if len(scores) == len(self.records) else None
+        is_whole = len(scores) == len(self.records) and self.status != "failed"
+        return fmean(scores) if is_whole else None
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps of all seeds."""
+        return sum(record.env_steps for record in self.records)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values that `json.dumps` takes."""
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "score": self.score,
+            "scores": {str(record.seed): record.score for record in self.records},
+            "test_returns": {str(record.seed): record.test_return for record in self.records},
+            "env_steps": self.env_steps,
+            "seconds": round(sum(record.seconds for record in self.records), 3),
+        }
 
 
 @dataclass(frozen=True)
@@ -65,8 +83,10 @@ class Trial:
     reporter: Reporter
     seeds: Sequence[int] = ()
     resume: bool = False
-    config_folder: str = field(default="")
+    config_folder: str = ""
     """A folder whose modules the config may name."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """What a tuner proposed, by dotted path; compared with the config that is trained."""
 
     def __post_init__(self) -> None:
         if len(set(self.seeds)) != len(self.seeds):

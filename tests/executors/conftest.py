@@ -41,6 +41,13 @@ def small_config(root, frame="DQN", env="torch", frame_config=(), **settings) ->
     )
 
 
+def wrapped_config(root, wrapper, **settings) -> TrialConfig:
+    """A trial whose training environment is wrapped by a class, "module.Class"."""
+    config = small_config(root, env="gymnasium", **settings).to_dict()
+    config["train_env_config"]["wrappers"] = [wrapper]
+    return TrialConfig.of(config)
+
+
 def run(trials, num_lanes=3, **settings) -> list[str]:
     """Trains trials as lanes; returns the lines meant for the user."""
     lines: list[str] = []

@@ -385,7 +385,7 @@ class BrokenReporter(MemoryReporter):
 
 
 @pytest.mark.parametrize("where", ["callback", "reporter"])
-def test_what_a_callback_or_reporter_raises_ends_the_run_and_all_trials_fail(where, tmp_path):
+def test_what_a_callback_or_reporter_raises_stops_all_trials(where, tmp_path):
     configs = [small_config(tmp_path / str(n), seed=n) for n in range(4)]
     reporters = [MemoryReporter(), BrokenReporter(), MemoryReporter(), MemoryReporter()]
     if where == "callback":
@@ -394,9 +394,9 @@ def test_what_a_callback_or_reporter_raises_ends_the_run_and_all_trials_fail(whe
     with pytest.raises(ValueError, match="not my day"):
         run_configs(configs, 3, reporters, pl_callbacks=callbacks)
     for n in range(3):
-        assert record(tmp_path / str(n))["status"] == "failed"
+        assert record(tmp_path / str(n))["status"] == "stopped"
         assert record(tmp_path / str(n))["reason"] == "ValueError: not my day"
-        assert reporters[n].outcome.status == "failed"
+        assert reporters[n].outcome.status == "stopped"
     assert not (tmp_path / "3").exists()
 
 
@@ -406,7 +406,7 @@ def test_a_folder_that_is_taken_ends_the_run_before_it_begins(tmp_path):
     configs = [small_config(tmp_path / str(n)) for n in range(3)]
     with pytest.raises(ConfigError, match="must not hold another trial's results"):
         run_configs(configs)
-    assert record(tmp_path / "0")["status"] == "failed"
+    assert record(tmp_path / "0")["status"] == "stopped"
     assert record(tmp_path / "1") == before
     assert not (tmp_path / "2").exists()
 

@@ -1,0 +1,229 @@
+"""A worker process as its parent sees it, and the seed that it is on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from sweeprl.config import TrialConfig
+from sweeprl.errors import SweepRLError
+from sweeprl.executors._worker import SIGNALS, Job, Message, work
+from sweeprl.launcher import TrialFolder, TrialRecord
+from sweeprl.trials import Tally
+
+__all__ = ["Assignment", "Ending", "Worker", "close_all"]
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""Read by libraries when they are loaded, so that it has to be set before a worker begins."""
+
+_FAREWELL_SECONDS = 8.0
+"""How long a worker that is closed may take before it is killed."""
+
+
+class Ending(NamedTuple):
+    """How a seed ended that was not let finish."""
+
+    status: Literal["stopped", "failed"]
+    reason: str
+
+
+@dataclass
+class Assignment:
+    """One seed of a trial, while a worker is on it."""
+
+    tally: Tally
+    config: TrialConfig
+    begun_at: float | None = None
+    """When its training began, in seconds of `time.monotonic`."""
+    ending: Ending | None = None
+    """Why it was told to stop."""
+    kill_at: float | None = None
+    """When it is killed if it has not stopped by then."""
+
+    def __post_init__(self) -> None:
+        self._folder = TrialFolder(Path(self.config.root_dir))
+        self._written_before = self._written_at()
+
+    def job(self) -> Job:
+        """What the worker needs to know."""
+        trial = self.tally.trial
+        return Job(
+            self.config.to_dict(),
+            trial.config_folder,
+            trial.resume,
+            dict(trial.params),
+            os.getcwd(),
+        )
+
+    def ended(self, record: TrialRecord) -> TrialRecord:
+        """The record that a worker sent, with the true reason for its stop."""
+        if self.ending is None or record.status != "stopped":
+            return record
+        return self._save(record, self.ending)
+
+    def broken_off(self, ending: Ending) -> TrialRecord:
+        """Ends the record of a seed whose worker could not."""
+        if self._written_at() == self._written_before:  # what lies there is not this seed's
+            return TrialRecord.unbegun(self.config, *ending)
+        record = self._folder.load_record()
+        return record if record.status == "failed" else self._save(record, ending)
+
+    def _written_at(self) -> int | None:
+        """When the record was written, in nanoseconds; None where there is none."""
+        path = self._folder.record
+        return path.stat().st_mtime_ns if path.exists() else None
+
+    def _save(self, record: TrialRecord, ending: Ending) -> TrialRecord:
+        ended = record.model_copy(update=ending._asdict())
+        if ended != record:
+            self._folder.save_record(ended)
+        return ended
+
+
+@dataclass(eq=False)
+class Worker:
+    """One process, begun at once; it trains one seed after the other.
+
+    Raises:
+        SweepRLError: this process is itself a worker that has not got past its main script.
+    """
+
+    is_ready: bool = False
+    """Whether it has imported everything."""
+    on: Assignment | None = None
+    """The seed that it trains."""
+    pipe: Connection = field(init=False)
+
+    def __post_init__(self) -> None:
+        _refuse_in_main_script()
+        resource_tracker.ensure_running()  # its start would let signals through again
+        context: Any = multiprocessing.get_context("spawn")
+        self.pipe, there = context.Pipe()
+        self._process = context.Process(target=work, args=(there,), name="sweeprl-worker")
+        with _one_thread(), _signals_blocked():
+            self._process.start()
+        there.close()
+
+    @property
+    def sentinel(self) -> int:
+        """Becomes readable when the process has ended."""
+        sentinel: int = self._process.sentinel
+        return sentinel
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return bool(self._process.is_alive())
+
+    def begin(self, assignment: Assignment) -> None:
+        """Starts a seed."""
+        self.on = assignment
+        self.send(assignment.job())
+
+    def send(self, content: Job | bool | None) -> None:
+        """Sends a job, an answer, or that nothing more will come."""
+        with suppress(ConnectionError):  # a worker that is gone is found out when it is heard
+            self.pipe.send(content)
+
+    def hear(self) -> Message | None:
+        """What it has to say; None where it is gone."""
+        try:
+            message: Message | None = self.pipe.recv() if self.pipe.poll() else None
+        except (EOFError, OSError):  # it ended, maybe in the middle of a word
+            return None
+        return message
+
+    def stop(self, number: int, ending: Ending, grace: float) -> None:
+        """Lets it stop between two chunks.
+
+        Args:
+            number: of the signal.
+            ending: what is to be noted, unless it was to stop before.
+            grace: seconds until it is killed.
+        """
+        assert self.on is not None
+        kill_at = time.monotonic() + grace
+        self.on.kill_at = min(kill_at, self.on.kill_at or kill_at)
+        if self.on.ending is None:
+            self.on.ending = ending
+            self._signal(number)
+
+    def kill(self) -> None:
+        """Ends it at once, and the processes of its environments."""
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(self._process.pid, number)
+
+    def bury(self, seconds: float = _FAREWELL_SECONDS) -> int:
+        """Waits for its end; returns its exit code, negative for a signal."""
+        self._process.join(max(0.0, seconds))
+        self.kill()
+        self._process.join()
+        self.pipe.close()
+        return int(self._process.exitcode)
+
+    def dismiss(self) -> None:
+        """Lets it end."""
+        self.send(None)
+        if self.on is not None:
+            self._signal(signal.SIGTERM)
+
+
+def close_all(workers: list[Worker]) -> None:
+    """Ends all workers, those that are on a seed too, and forgets them."""
+    for worker in workers:
+        worker.dismiss()
+    deadline = time.monotonic() + _FAREWELL_SECONDS
+    while workers:
+        workers.pop().bury(deadline - time.monotonic())
+
+
+def _refuse_in_main_script() -> None:
+    # What multiprocessing itself asks for the same purpose.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SweepRLError(
+            "A worker imports the main script anew, so that ProcessExecutor.run must stand under "
+            'if __name__ == "__main__": in it, but it does not.'
+        )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Lets processes that begin here use one thread each."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Lets processes that begin here hear no signal until they are prepared for it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,302 @@
+"""What runs in a worker process: seeds of trials, one after the other."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+from filelock import FileLock, Timeout
+from pytorch_lightning.callbacks import Callback
+
+from sweeprl.config import TrialConfig
+from sweeprl.errors import ConfigError, SweepRLError
+from sweeprl.executors._isolation import as_before
+from sweeprl.launcher import TrialRecord
+from sweeprl.registry import importable
+from sweeprl.trials import MemoryReporter, Trial, train_seed
+
+__all__ = ["SIGNALS", "Begun", "Ended", "Job", "Message", "Raised", "Ready", "Reported", "work"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Those that end a trial between two chunks."""
+
+_LOCK_SECONDS = 30.0
+"""How long a worker waits for another one to let go of a trial's folder."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to know of one seed."""
+
+    config: dict[str, Any]
+    """With the seed and its folder."""
+    config_folder: str = ""
+    resume: bool = False
+    params: Mapping[str, Any] = field(default_factory=dict)
+    working_folder: str = ""
+    """Of the parent, which may have moved since the worker began."""
+
+    def folders(self) -> list[Path]:
+        """Whose modules the config may name, the foremost first."""
+        config_folder = [Path(self.config_folder).resolve()] if self.config_folder else []
+        return [*config_folder, Path(self.working_folder).resolve()]
+
+
+# ---- what a worker says
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All is imported."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The trial's folder is its own; now it trains."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A score on the grid; the answer is whether to stop."""
+
+    env_steps: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The seed is over, and how it went."""
+
+    record: TrialRecord
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether a signal was its end."""
+        return self.record.status == "stopped"
+
+
+class _Traceback(Exception):
+    """Where in a worker an error was raised."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Something that is no failure of the trial's own; where it was raised is its cause."""
+
+    pickled: bytes
+    """Empty where that is not possible."""
+    text: str
+    trace: str
+    was_stopped: bool = False
+
+    @classmethod
+    def of(cls, error: Exception) -> Raised:
+        """Packs an error."""
+        try:
+            pickled = pickle.dumps(error)
+        except Exception:  # whatever an error's own class may raise
+            pickled = b""
+        trace = "".join(traceback.format_exception(error))
+        return cls(pickled, f"{type(error).__name__}: {error}", trace)
+
+    def error(self) -> Exception:
+        """Unpacks it; where its class cannot be had here, its text remains."""
+        error: Any
+        try:
+            error = pickle.loads(self.pickled)
+        except Exception:  # whatever an error's own class may raise
+            error = None
+        found = error if isinstance(error, Exception) else SweepRLError(self.text)
+        found.__cause__ = _Traceback(self.trace)
+        return found
+
+
+Message = Ready | Begun | Reported | Ended | Raised
+
+
+# ---- what a worker does
+
+
+def work(parent: Connection) -> None:
+    """Trains whatever the parent sends, until it sends nothing more, or a signal came too late."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # a terminal's Ctrl-C is for the parent, which hands it on
+    signals = _Signals()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.freeze()  # what was imported needs no looking at after every seed
+    parent.send(Ready())
+    while (job := _received(parent)) is not None:
+        with signals.heeded():
+            answer = _answer(job, parent, signals)
+            parent.send(answer)
+        if signals.received is not None and not answer.was_stopped:
+            return  # the parent does not know whether the signal has come yet
+        signals.received = None
+        gc.collect()  # a trainer and its module hold each other, and the replay buffer
+
+
+def _received(parent: Connection) -> Job | None:
+    try:
+        job: Job | None = parent.recv()
+    except (EOFError, ConnectionError):
+        return None
+    return job
+
+
+def _end_with_parent() -> None:
+    """Ends this process and those of its environments as soon as the parent is gone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    if hasattr(os, "killpg"):
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+def _answer(job: Job, parent: Connection, signals: _Signals) -> Ended | Raised:
+    os.chdir(job.working_folder)
+    folders = job.folders()
+    with as_before(folders), importable(folders):
+        try:
+            config = TrialConfig.of(job.config)
+            with _locked(Path(config.root_dir)):
+                parent.send(Begun())
+                return Ended(_train(job, config, _Messages(parent), signals))
+        except Exception as error:  # packed here, where the modules of its class are known
+            return Raised.of(error)
+
+
+def _train(job: Job, config: TrialConfig, listener: _Messages, signals: _Signals) -> TrialRecord:
+    trial = Trial(
+        config,
+        MemoryReporter(),
+        resume=job.resume,
+        config_folder=job.config_folder,
+        params=job.params,
+    )
+    return train_seed(trial, config, listener, [signals])
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Keeps a trial's folder to this process; the system lets go of it when the process ends.
+
+    Raises:
+        ConfigError: another process has it.
+    """
+    with suppress(OSError):  # the launcher says what is wrong with the folder
+        root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / ".lock")
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        raise ConfigError(
+            f"A trial must be trained by one process at a time, but another one has trained in "
+            f"'{root}' for {_LOCK_SECONDS:g} seconds. Wait for its end, end it, or choose another "
+            "root_dir."
+        ) from None
+    except (OSError, NotImplementedError):  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Messages:
+    """A tally at the other end of a pipe."""
+
+    def __init__(self, parent: Connection) -> None:
+        self._parent = parent
+        self.should_stop = False
+
+    def report(self, env_steps: int, score: float) -> None:
+        try:
+            self._parent.send(Reported(env_steps, score))
+            self.should_stop = self._parent.recv()
+        except (EOFError, ConnectionError):  # the parent is gone; what was learned is kept
+            signal.raise_signal(signal.SIGTERM)
+
+
+class _Signals(Callback):
+    """Sees to it that the first signal stops the trial, whenever it comes, and no other counts.
+
+    `StopOnSignal` heeds signals while training or test run; what comes before that is handed on to
+    it then. A batch system may signal the workers as well as the parent, which hands its own on.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._is_busy, self._pid = False, os.getpid()
+        self._then: Callable[[int, FrameType | None], Any] | None = None
+        for number in SIGNALS:
+            signal.signal(number, self)
+        _unblock()  # the parent starts workers that are deaf until here
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Python's call of a signal handler."""
+        if os.getpid() != self._pid:  # a process that an environment has forked
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        elif not self._is_busy:
+            os._exit(128 + number)
+        elif self.received is None:
+            self.received = number
+            self._hand_on()
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Where a signal is the end of a trial; elsewhere, it is that of the worker."""
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._then, self._is_busy = None, False
+            _unblock()
+
+    def _hand_on(self) -> None:
+        if self._then is not None and self.received is not None:
+            self._then(self.received, None)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Lets signals wait while Lightning's own handlers are in place: they would raise."""
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stands before `StopOnSignal`, which has just taken over."""
+        self._stand_before()
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stands before `StopOnSignal`, which has just taken over."""
+        self._stand_before()
+
+    def _stand_before(self) -> None:
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not self and callable(handler):
+            self._then = handler
+            for number in SIGNALS:
+                signal.signal(number, self)
+            self._hand_on()
+        _unblock()
+
+
+def _unblock() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
