@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeprl import registry
+from sweeprl.cli.looking import best, show, trials
+from sweeprl.cli.reproduction import reproduce
+from sweeprl.cli.sensitivity import importance
+from sweeprl.cli.settings import changes_of, load_changed
+from sweeprl.cli.space import space
+from sweeprl.cli.sweeping import sweep
 from sweeprl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +30,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(space)
+for _command in (sweep, trials, best, show, reproduce, importance):
+    app.command()(_command)
 
 
 @app.command("list")
@@ -108,10 +117,10 @@ def run(
     ] = False,
 ) -> None:
     """Trains one trial."""
-    changes = _changes(settings or [], seed, root_dir)
+    changes = changes_of(settings or [], seed, root_dir)
     folder: Path | None
     if config is not None and resume is None:
-        trial, folder = _load(config, changes), config.resolve().parent
+        trial, folder = load_changed(config, changes), config.resolve().parent
     elif config is None and resume is not None:
         trial, folder = _load_interrupted(resume, changes)
     else:
@@ -163,29 +172,6 @@ def evaluate(
     )
     for path in videos:
         typer.echo(f"video: {path}")
-
-
-def _changes(settings: list[str], seed: int | None, root_dir: Path | None) -> dict[str, Any]:
-    from sweeprl.config import parse_value
-
-    changes: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set must be key=value, but got '{setting}'.")
-        changes[key.strip()] = parse_value(value)
-    if seed is not None:
-        changes["seed"] = seed
-    if root_dir is not None:
-        changes["root_dir"] = str(root_dir)
-    return changes
-
-
-def _load(path: Path, changes: dict[str, Any]) -> TrialConfig:
-    from sweeprl.config import load_config, merge
-
-    with registry.importable([path.resolve().parent, Path.cwd()]):
-        return merge(load_config(path), changes)
 
 
 _EXTENDABLE = ("max_env_steps", "max_episodes", "gpus")

@@ -31,6 +31,8 @@ class FrameConfig(Config):
     limits: ClassVar[tuple[str, ...]] = ()
     """Upper limits of single settings, as a search space reads them; values that are searched are
     moved below them. What is not searched is refused by validators."""
+    advice: ClassVar[tuple[str, ...]] = ()
+    """Limits that a search should keep although a config need not: part of the default space."""
 
     models: list[ClassRef]
     """One network for each role, in the frame's order: a class, a global of the caller,
@@ -106,6 +108,7 @@ class ReplayConfig(FrameConfig):
     """Off-policy frames: they learn from a replay buffer and follow with target networks."""
 
     limits: ClassVar[tuple[str, ...]] = ("batch_size <= replay_size",)
+    advice: ClassVar[tuple[str, ...]] = ("warmup_steps <= max_env_steps / 5",)
 
     update_rate: Annotated[
         float | None, Field(gt=0, le=1), Float(1e-3, 0.08, log=True), Traced()

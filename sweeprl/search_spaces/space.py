@@ -16,6 +16,7 @@ from sweeprl.config.merging import read
 from sweeprl.config.ranges import Range
 from sweeprl.errors import ConfigError, did_you_mean
 from sweeprl.search_spaces.checking import check_corners, lane_keys
+from sweeprl.search_spaces.codecs import codec_of
 from sweeprl.search_spaces.coding import walk
 from sweeprl.search_spaces.limits import Limit, moved
 from sweeprl.search_spaces.parameters import Kind, Nested, Parameters, keys_of, plain, short
@@ -78,7 +79,9 @@ class SearchSpace(Config):
             for name, found in ranges(type(frame_config)).items()
             if getattr(frame_config, name) is not None or fields[name].default is None
         }
-        limits = [text for text in frame_config.limits if Limit.of(text).key in parameters]
+        advice = [text for text in frame_config.advice if _can_be_kept(text, parameters, config)]
+        texts = [*frame_config.limits, *advice]
+        limits = [text for text in texts if Limit.of(text).key in parameters]
         return cls.model_validate({"parameters": parameters, "limits": limits})
 
     def to_dict(self) -> dict[str, Any]:
@@ -190,6 +193,14 @@ class SearchSpace(Config):
         left = {short(key) for key in parameters}
         limits = [text for text in self.limits if short(Limit.of(text).key) in left]
         return build(type(self), {"parameters": dict(parameters), "limits": limits})
+
+
+def _can_be_kept(text: str, parameters: Mapping[str, Range], config: TrialConfig) -> bool:
+    """Whether some value of the range keeps a limit; one that nothing is known of need not be."""
+    limit = Limit.of(text)
+    bound = limit.bound(config, {})
+    found = parameters.get(limit.key)
+    return found is not None and bound is not None and codec_of(found).largest(bound) is not None
 
 
 def _is_nni(data: Mapping[str, Any]) -> bool:

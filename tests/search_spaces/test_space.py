@@ -68,7 +68,12 @@ def test_the_default_space_has_the_ranges_and_limits_of_the_frame(frame):
     config = config_of(frame)
     space = SearchSpace.of_config(config)
     assert "discount" in space.parameters
-    assert space.limits == list(config.frame_config.limits)
+    assert space.limits == [*config.frame_config.limits, *config.frame_config.advice]
+
+
+def test_advice_that_no_value_could_keep_is_left_out():
+    config = merge(config_of("DQN"), {"max_env_steps": 300})
+    assert "warmup_steps <= max_env_steps / 5" not in SearchSpace.of_config(config).limits
 
 
 def test_what_the_config_has_switched_off_is_not_searched():

@@ -1,0 +1,50 @@
+"""Configs as they are named and changed on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeprl.errors import ConfigError
+from sweeprl.registry import importable
+
+if TYPE_CHECKING:
+    from sweeprl.config import TrialConfig
+
+__all__ = ["changes_of", "load_changed"]
+
+
+def changes_of(
+    settings: Sequence[str], seed: int | None = None, root_dir: Path | None = None
+) -> dict[str, Any]:
+    """Returns what `--set`, `--seed` and `--root-dir` change, by dotted path.
+
+    Raises:
+        ConfigError: a setting is not key=value.
+    """
+    from sweeprl.config import parse_value
+
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set must be key=value, but got '{setting}'.")
+        changes[key.strip()] = parse_value(value)
+    if seed is not None:
+        changes["seed"] = seed
+    if root_dir is not None:
+        changes["root_dir"] = str(root_dir)
+    return changes
+
+
+def load_changed(path: Path, changes: dict[str, Any]) -> TrialConfig:
+    """Reads a config and merges changes into it.
+
+    Raises:
+        ConfigError: there is no such file, or a setting is wrong.
+    """
+    from sweeprl.config import load_config, merge
+
+    with importable([path.resolve().parent, Path.cwd()]):
+        return merge(load_config(path), changes)

@@ -1,0 +1,211 @@
+"""`sweeprl sweep`: a search, and the confirmation of what it finds."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeprl.cli.options import STORAGE_VARIABLE
+from sweeprl.cli.settings import changes_of, load_changed
+
+if TYPE_CHECKING:
+    from sweeprl.sweeps import Progress, SweepResult
+    from sweeprl.sweeps.progress import Event
+    from sweeprl.sweeps.views import View
+
+__all__ = ["sweep"]
+
+_TRIALS = 64
+
+
+def sweep(
+    config: Annotated[Path, typer.Option(help="The config, JSON or YAML.")],
+    space: Annotated[
+        Path | None,
+        typer.Option(
+            help="What may be tuned, see `sweeprl space`; by default what the algorithm declares."
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help=f"Trials of the search; {_TRIALS} where no other budget is given."),
+    ] = None,
+    env_steps: Annotated[
+        int | None, typer.Option(help="Environment steps of search and confirmation together.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Wall-clock minutes of both together.")
+    ] = None,
+    confirmation: Annotated[
+        float, typer.Option(help="Share of the budget that trains the best anew on fresh seeds.")
+    ] = 0.3,
+    seeds: Annotated[
+        str, typer.Option(help="Seeds of each trial: a number, race:N, or auto.")
+    ] = "auto",
+    sampler: Annotated[
+        str, typer.Option(help="auto, random, qmc, tpe, gp, cmaes, nsgaii, or module:Class.")
+    ] = "tpe",
+    pruner: Annotated[
+        str,
+        typer.Option(
+            help="auto, none, median, percentile, asha, hyperband, patient, wilcoxon, or "
+            "module:Class."
+        ),
+    ] = "auto",
+    executor: Annotated[str, typer.Option(help="auto, lanes, processes or in-process.")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Processes at a time.")] = None,
+    lanes: Annotated[int | None, typer.Option(help="Lanes at a time.")] = None,
+    seconds_per_trial: Annotated[
+        float | None, typer.Option(help="Wall-clock limit of a trial's seed; in processes.")
+    ] = None,
+    objectives: Annotated[
+        list[str] | None,
+        typer.Option("--objective", help="score, and more: env_steps_to:475, seconds, deviation."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, dotted keys; a bare key is one of frame_config."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the config's seed.")] = None,
+    root_dir: Annotated[Path, typer.Option(help="Folder of everything the sweep writes.")] = Path(
+        "sweep"
+    ),
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar=STORAGE_VARIABLE,
+            help="A database for several machines; by default a file in the root dir.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the study; by default that of the root dir.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Progress and result as JSON lines.")
+    ] = False,
+) -> None:
+    """Searches for good settings and confirms them on fresh seeds; run again, it goes on."""
+    base = load_changed(config, changes_of(settings or [], seed))
+
+    import optuna
+
+    from sweeprl.search_spaces import load_space
+    from sweeprl.sweeps import Sweep
+    from sweeprl.sweeps.views import make_view
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    stream = sys.stdout if as_json else sys.stderr
+    view = _Watched(make_view("none" if quiet else "json" if as_json else "auto", stream))
+    with view.closed_at_the_end(), _stopped_like_ctrl_c():
+        result = Sweep(
+            base,
+            None if space is None else load_space(space),
+            _num_trials(trials, env_steps, minutes),
+            env_steps=env_steps,
+            seconds=None if minutes is None else 60 * minutes,
+            confirmation=confirmation,
+            seeds=seeds,
+            sampler=sampler,
+            pruner=pruner,
+            executor=executor,
+            num_workers=workers,
+            num_lanes=lanes,
+            seconds_per_trial=seconds_per_trial,
+            objectives=objectives or ("score",),
+            root_dir=root_dir,
+            storage=storage,
+            name=name,
+            config_folder=str(config.resolve().parent),
+            view=view,
+        ).run()
+    if not (quiet or as_json):
+        _show(result, root_dir, storage)
+    if result.status == "stopped":
+        raise typer.Exit(128 + view.signal)
+
+
+def _num_trials(trials: int | None, env_steps: int | None, minutes: float | None) -> int | None:
+    if trials is None and env_steps is None and minutes is None:
+        return _TRIALS
+    return trials
+
+
+class _Watched:
+    """A view, and which signal has stopped the sweep."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self.signal: int = signal.SIGINT
+
+    def show(self, event: Event, progress: Progress) -> None:
+        """Shows what happened."""
+        if event["event"] == "trial_interrupted":
+            word, _, number = event["reason"].rpartition(" ")
+            if word == "signal" and number.isdigit():
+                self.signal = int(number)
+        self._view.show(event, progress)
+
+    @contextmanager
+    def closed_at_the_end(self) -> Iterator[None]:
+        """Leaves the terminal as it was, whatever happens."""
+        try:
+            yield
+        except _Stopped as stopped:
+            self._view.close()
+            sys.stderr.write(f"Stopped by signal {stopped.number}. {_GO_ON}\n")
+            raise typer.Exit(128 + stopped.number) from None
+        finally:
+            self._view.close()
+
+
+class _Stopped(BaseException):
+    """A signal came while nothing was trained."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
+
+
+@contextmanager
+def _stopped_like_ctrl_c() -> Iterator[None]:
+    """Lets a signal end the sweep where no executor heeds it: what runs is told, and kept."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_GO_ON = "Nothing is lost: the same command goes on."
+
+
+def _show(result: SweepResult, root_dir: Path, storage: str | None) -> None:
+    from sweeprl.cli.outcome import show_outcome
+    from sweeprl.cli.reading import read_sweep
+
+    if result.status == "stopped":
+        typer.echo(f"Stopped. {_GO_ON}")
+        typer.echo(f"  {_command()}")
+    show_outcome(read_sweep(root_dir, storage))
+
+
+def _command() -> str:
+    """The command as it was given, but for passwords."""
+    shown = [re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", argument) for argument in sys.argv[1:]]
+    return shlex.join(["sweeprl", *shown])

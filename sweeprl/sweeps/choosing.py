@@ -1,0 +1,101 @@
+"""How the trials of a sweep are trained, where the user leaves it open."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeprl import registry
+from sweeprl.config import TrialConfig, merge
+from sweeprl.envs import EnvExtension
+from sweeprl.errors import ConfigError, did_you_mean
+from sweeprl.executors import Executor, InProcessExecutor, LanesExecutor, ProcessExecutor
+from sweeprl.executors.dry_run import why_not_lanes
+from sweeprl.executors.feed import cohort_of
+from sweeprl.launcher import build_frame
+from sweeprl.registry import importable
+from sweeprl.search_spaces import SearchSpace
+
+__all__ = ["check_executor", "choose_executor"]
+
+_NAMES = ("auto", "lanes", "processes", "in-process")
+
+_DRAWS = 64
+
+_ENOUGH = 8
+"""Trials of 64 drawn at random that must be able to share an engine for lanes to be worth it."""
+
+
+def check_executor(name: str, seconds_per_trial: float | None) -> None:
+    """Refuses what `choose_executor` could not serve.
+
+    Raises:
+        ConfigError: there is no such executor, or it cannot keep the limit.
+    """
+    if name not in _NAMES:
+        raise ConfigError(
+            f"No executor named '{name}'.{did_you_mean(name, _NAMES)} Known: {', '.join(_NAMES)}."
+        )
+    if seconds_per_trial is not None and name not in ("auto", "processes"):
+        raise ConfigError(
+            f"A limit of seconds for each trial needs the executor processes, but got '{name}'."
+        )
+
+
+def choose_executor(
+    name: str,
+    base: TrialConfig,
+    space: SearchSpace,
+    *,
+    num_workers: int | None = None,
+    num_lanes: int | None = None,
+    seconds_per_trial: float | None = None,
+    config_folder: str = "",
+    say: Callable[[str], None] | None = None,
+) -> tuple[Executor, str]:
+    """Returns the executor called `name`, and why it was chosen.
+
+    Args:
+        name: auto, lanes, processes or in-process.
+        base: the config of the sweep.
+        space: what its trials may differ in.
+        num_workers: for processes.
+        num_lanes: for lanes.
+        seconds_per_trial: limit for one seed; only processes can be ended from outside.
+        config_folder: a folder whose modules the config may name.
+        say: takes lines meant for the user.
+
+    """
+    reason = "as asked for"
+    if name == "auto":
+        name, reason = _best(base, space, seconds_per_trial, config_folder)
+    if name == "lanes":
+        return LanesExecutor(num_lanes, say=say), reason
+    if name == "processes":
+        return ProcessExecutor(num_workers, seconds_per_trial, say=say), reason
+    return InProcessExecutor(), reason
+
+
+def _best(
+    base: TrialConfig, space: SearchSpace, seconds_per_trial: float | None, config_folder: str
+) -> tuple[str, str]:
+    if seconds_per_trial is not None:
+        return "processes", "only a process can be ended when its time is over"
+    with importable([config_folder, Path.cwd()] if config_folder else [Path.cwd()]):
+        extension: EnvExtension = registry.envs.get(base.env)()
+        reason = why_not_lanes(build_frame(base, extension), base, extension)
+        if reason is not None:
+            return "processes", reason
+        together = _largest_cohort(base, space)
+    shared = f"{together} of {_DRAWS} random trials can share an engine"
+    if together < _ENOUGH:
+        return "processes", f"only {shared}; `sweeprl space --lanes` has a space in which all can"
+    return "lanes", shared
+
+
+def _largest_cohort(base: TrialConfig, space: SearchSpace) -> int:
+    rng = random.Random(0)
+    drawn = [merge(base, space.resolve(base, space.sample(rng))) for _ in range(_DRAWS)]
+    cohorts = [cohort_of(config) for config in drawn]
+    return max(cohorts.count(cohort) for cohort in set(cohorts))

@@ -1,0 +1,243 @@
+"""Confirmation: the best configs of the search, trained anew on seeds that it never used.
+
+What a search reports of its winner is the luck of the best of many draws, not what the config is
+worth. Patterson et al. 2024, Empirical Design in Reinforcement Learning, section 4.4 (maximization
+bias), https://arxiv.org/abs/2304.01315.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from sweeprl.config import TrialConfig, merge
+from sweeprl.sweeps.budget import Clock, SweepBudget
+from sweeprl.sweeps.entries import Entry
+from sweeprl.sweeps.stage import Job, Stage
+from sweeprl.sweeps.statistics import (
+    Interval,
+    bootstrap_interval,
+    interquartile_mean,
+    pooled_deviation,
+)
+
+__all__ = ["Confirmation", "Standing", "candidates", "ranking"]
+
+
+def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list[Entry]:
+    """Returns the configs that are worth confirming, the best first, and the one that was given.
+
+    Of several objectives, it is the first that ranks them.
+
+    Two for up to 16 trials, five for up to 64, ten beyond that; and as many again whose intervals
+    reach into that of the last of these, where the search has trained configs on several seeds and
+    so knows how much a score varies. Few runs are not spread over many configs: each gets three.
+    """
+    ranked = sorted(
+        (e for e in entries if e.state == "finished" and e.score is not None),
+        key=lambda e: (e.score, len(e.scores)),
+        reverse=True,
+    )
+    count = 2 if num_trials <= 16 else 5 if num_trials <= 64 else 10
+    count = min(count, max(1, num_runs // 3))
+    chosen = ranked[:count] + _as_good(ranked[:count], ranked[count : 2 * count])
+    chosen = chosen[: max(1, num_runs // 3)]
+    return chosen + [e for e in entries if e.is_default and e not in chosen]
+
+
+def _as_good(chosen: Sequence[Entry], others: Sequence[Entry]) -> list[Entry]:
+    deviation = pooled_deviation([list(entry.scores.values()) for entry in [*chosen, *others]])
+    if deviation is None or not chosen:
+        return []
+
+    def interval(entry: Entry) -> Interval:
+        assert entry.score is not None
+        margin = 1.96 * deviation / max(1, len(entry.scores)) ** 0.5
+        return Interval(entry.score - margin, entry.score + margin)
+
+    return [entry for entry in others if interval(entry).overlaps(interval(chosen[-1]))]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What confirmation found of one config."""
+
+    number: int
+    """Of its trial in the search."""
+    is_default: bool
+    search_score: float | None
+    scores: tuple[float, ...]
+    """On seeds that the search never used; a failed run counts as the worst of all runs."""
+
+    @property
+    def value(self) -> float:
+        """Interquartile mean of the scores."""
+        return float(interquartile_mean(self.scores))
+
+    @property
+    def interval(self) -> Interval:
+        """95 % bootstrap interval of the interquartile mean; all numbers below three scores."""
+        if len(self.scores) < 3:
+            return Interval(-math.inf, math.inf)
+        return bootstrap_interval(self.scores)
+
+    @property
+    def optimism(self) -> float | None:
+        """How much better the search said it was."""
+        return None if self.search_score is None else self.search_score - self.value
+
+
+def ranking(runs: Sequence[Entry], candidates: Sequence[Entry]) -> list[Standing]:
+    """Ranks the configs that were confirmed, the best first.
+
+    Args:
+        runs: entries of the confirmation study.
+        candidates: entries of the search.
+    """
+    over = [run for run in runs if run.is_over]
+    worst = min((run.score for run in over if run.score is not None), default=None)
+    if worst is None:
+        return []
+    scores: dict[int, list[float]] = {}
+    for run in over:
+        score = worst if run.score is None else run.score
+        scores.setdefault(_candidate(run), []).append(score)
+    standings = [
+        Standing(
+            entry.number,
+            entry.is_default,
+            entry.score if entry.state == "finished" else None,
+            tuple(scores[entry.number]),
+        )
+        for entry in candidates
+        if entry.number in scores
+    ]
+    return sorted(standings, key=lambda standing: standing.value, reverse=True)
+
+
+def _candidate(run: Entry) -> int:
+    return int(run.trial.user_attrs["candidate"])
+
+
+def _seed(run: Entry) -> int:
+    return int(run.trial.user_attrs["seed"])
+
+
+class Confirmation(Stage):
+    """Runs of the best configs on fresh seeds: first a few for each, then for those that lead.
+
+    Args:
+        base: what the parameters are put into.
+        candidates: entries of the search.
+        num_runs: how many runs there may be.
+        first_seed: the first fresh seed; all configs share theirs.
+        folder: of all runs' results.
+        budget: of the sweep.
+        clock: of the sweep.
+    """
+
+    name = "confirmation"
+
+    def __init__(
+        self,
+        base: TrialConfig,
+        candidates: Sequence[Entry],
+        num_runs: int,
+        first_seed: int,
+        folder: Path,
+        budget: SweepBudget,
+        clock: Clock,
+    ) -> None:
+        self.candidates, self.num_runs = candidates, num_runs
+        self._base, self._first_seed, self._folder = base, first_seed, folder
+        self._budget, self._clock = budget, clock
+        self._params: Mapping[int, Mapping[str, Any]] = {e.number: e.params for e in candidates}
+        num = max(1, len(candidates))
+        self._num_each = max(1, min(num_runs // num, max(2, (2 * num_runs) // (3 * num))))
+
+    def wants_more(self, entries: Sequence[Entry]) -> bool:
+        """Whether another run is worth it."""
+        return self._next(entries) is not None
+
+    def _next(self, runs: Sequence[Entry]) -> tuple[int, int] | None:
+        """The config and the seed of the next run; None where none is wanted now.
+
+        Two thirds of the runs are dealt out evenly. When these are over, each of the others goes
+        to the config with the fewest among those that may still be the best.
+        """
+        if len(runs) >= self.num_runs or not self._budget.allows_confirmation(self._clock.seconds):
+            return None
+        counts = dict.fromkeys(self._params, 0)
+        for run in runs:
+            counts[_candidate(run)] += 1
+        fewest = min(counts, key=lambda number: counts[number])
+        if counts[fewest] < self._num_each:
+            return fewest, self._first_seed + counts[fewest]
+        if not all(run.is_over for run in runs):
+            return None
+        contenders = self.contenders(runs)
+        if len(contenders) < 2:
+            return None
+        fewest = min(contenders, key=lambda number: counts[number])
+        return fewest, self._first_seed + counts[fewest]
+
+    def contenders(self, runs: Sequence[Entry]) -> list[int]:
+        """The configs that may be the best, as far as is known.
+
+        All have the same noise here, pooled: a few seeds of one config say too little about it.
+        """
+        standings = ranking(runs, self.candidates)
+        noise = pooled_deviation([standing.scores for standing in standings]) or 0.0
+
+        def lead(standing: Standing) -> float:
+            return standings[0].value - standing.value
+
+        def margin(standing: Standing) -> float:
+            one, other = len(standings[0].scores), len(standing.scores)
+            return float(1.96 * noise * (1 / one + 1 / other) ** 0.5)
+
+        return [one.number for one in standings if lead(one) <= margin(one)]
+
+    def label(self, job: Job) -> str:
+        """The candidate and the seed."""
+        attributes = job.trial.user_attrs
+        return f"{attributes['candidate']} on seed {attributes['seed']}"
+
+    def enqueue(self, study: optuna.Study, entries: Sequence[Entry]) -> None:
+        """Lets the next run wait."""
+        following = self._next(entries)
+        assert following is not None
+        attributes = dict(zip(("candidate", "seed"), following, strict=True))
+        study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+
+    def is_surplus(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
+        """Whether nobody has enqueued it, or another coordinator has, too."""
+        if "candidate" not in trial.user_attrs:
+            return True
+        own = Entry(trial.number, "running", trial)
+        same = [e for e in entries if (_candidate(e), _seed(e)) == (_candidate(own), _seed(own))]
+        return any(entry.number < trial.user_attrs.get("root", trial.number) for entry in same)
+
+    def propose(self, trial: optuna.Trial) -> dict[str, Any]:
+        """What the search had proposed."""
+        return dict(self._params[trial.user_attrs["candidate"]])
+
+    def seeds(self, job: Job, entries: Callable[[], Sequence[Entry]]) -> tuple[int, ...]:
+        """The one seed of the run."""
+        return () if job.scores else (int(job.trial.user_attrs["seed"]),)
+
+    def config(self, job: Job, seeds: Sequence[int]) -> TrialConfig:
+        """The candidate's, in the run's folder."""
+        folder = self._folder / f"{job.trial.user_attrs['candidate']:04}-seed-{seeds[0]}"
+        return merge(self._base, {**job.params, "root_dir": str(folder)})
+
+    def values(self, job: Job) -> list[float]:
+        """The score."""
+        assert job.score is not None
+        return [job.score]

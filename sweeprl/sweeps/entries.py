@@ -1,0 +1,128 @@
+"""What a study holds of its trials: one entry for each, with all attempts at it joined.
+
+An attempt that was interrupted ends as failed in Optuna, and a new trial takes its place, with the
+same parameters, seeds and folder, and the reports so far. What belongs together says so in its user
+attributes:
+
+    root         number of the first attempt
+    again_of     number of the attempt before
+    interrupted  why it ended without an outcome
+    is_surplus   asked for by two coordinators at once, and given up before it began
+    so_far       scores of the seeds that are trained, where others are to follow
+    outcome      how it went
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from optuna.trial import FrozenTrial, TrialState
+
+__all__ = ["Entry", "entries_of", "is_repeated_twice", "is_surplus", "root_of", "successors"]
+
+State = Literal["waiting", "running", "finished", "pruned", "failed"]
+
+_STATES: dict[TrialState, State] = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trial of a study."""
+
+    number: int
+    """Of its first attempt; how users call it."""
+    state: State
+    """Where it stands."""
+    trial: FrozenTrial
+    """Its latest attempt."""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was proposed, by dotted path; empty for the default config."""
+        params: dict[str, Any] = self.trial.user_attrs.get("params", {})
+        return params
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the config as it was given."""
+        return bool(self.trial.user_attrs.get("is_default"))
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """By seed, of those that are trained to the end."""
+        so_far = self.outcome or self.trial.user_attrs.get("so_far", {})
+        return {int(seed): score for seed, score in so_far.get("scores", {}).items()}
+
+    @property
+    def score(self) -> float | None:
+        """Its value; of a pruned one what it reported last."""
+        values = self.trial.values
+        return values[0] if values else None
+
+    @property
+    def reports(self) -> dict[int, float]:
+        """Scores on the grid, by environment steps."""
+        kept = self.trial.user_attrs.get("reports", self.trial.intermediate_values)
+        return {int(step): score for step, score in kept.items()}
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """How it ended; empty while it has not."""
+        outcome: dict[str, Any] = self.trial.user_attrs.get("outcome", {})
+        return outcome
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps that it used, as far as they are known."""
+        latest = max(self.reports, default=0)
+        return int(self.outcome.get("env_steps", latest))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended for good."""
+        return self.state in ("finished", "pruned", "failed")
+
+
+def root_of(trial: FrozenTrial) -> int:
+    """Number of the first attempt at a trial."""
+    return int(trial.user_attrs.get("root", trial.number))
+
+
+def is_surplus(trial: FrozenTrial) -> bool:
+    """Whether it was given up before it began."""
+    return bool(trial.user_attrs.get("is_surplus"))
+
+
+def successors(trials: Sequence[FrozenTrial]) -> dict[int, int]:
+    """By the number of an attempt, that of the one that takes its place; the first one counts."""
+    found: dict[int, int] = {}
+    for trial in trials:
+        before = trial.user_attrs.get("again_of")
+        if before is not None and not is_surplus(trial):
+            found.setdefault(int(before), trial.number)
+    return found
+
+
+def is_repeated_twice(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether another attempt has taken the same one's place before."""
+    before = trial.user_attrs.get("again_of")
+    return before is not None and successors(trials)[before] != trial.number
+
+
+def entries_of(trials: Sequence[FrozenTrial]) -> list[Entry]:
+    """Joins the attempts of a study's trials, in the order of their numbers."""
+    latest = {root_of(trial): trial for trial in trials if not is_surplus(trial)}
+    return [Entry(root, _state(trial), trial) for root, trial in sorted(latest.items())]
+
+
+def _state(trial: FrozenTrial) -> State:
+    is_interrupted = trial.state is TrialState.FAIL and "outcome" not in trial.user_attrs
+    return "waiting" if is_interrupted else _STATES[trial.state]

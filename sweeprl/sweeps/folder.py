@@ -1,0 +1,130 @@
+"""The folder of a sweep, and the studies behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import sqlalchemy
+from optuna.storages import BaseStorage
+
+from sweeprl.config import TrialConfig
+from sweeprl.errors import ConfigError
+from sweeprl.registry import importable
+from sweeprl.search_spaces import SearchSpace
+from sweeprl.sweeps.entries import Entry, entries_of
+from sweeprl.sweeps.storage import open_storage
+
+__all__ = ["SweepFolder", "confirmation_name"]
+
+
+def confirmation_name(name: str) -> str:
+    """Name of the study that confirms what the study `name` has found."""
+    return f"{name}-confirmation"
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """What lies where in the folder of a sweep.
+
+    Args:
+        root: the sweep's `root_dir`.
+    """
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The embedded database, where no other is named."""
+        return self.root / "study.db"
+
+    @property
+    def trials(self) -> Path:
+        """Folders of the search's trials."""
+        return self.root / "trials"
+
+    @property
+    def confirmation(self) -> Path:
+        """Folders of the confirmation runs."""
+        return self.root / "confirmation"
+
+    @property
+    def best(self) -> Path:
+        """The winner's config."""
+        return self.root / "best.json"
+
+    @property
+    def _pointer(self) -> Path:
+        return self.root / "sweep.json"
+
+    def point_to(self, name: str, storage: str | None, config_folder: str) -> None:
+        """Notes under which name, and in which database, the sweep is kept; never a password."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        url = None
+        if storage is not None:
+            url = sqlalchemy.make_url(storage).render_as_string(hide_password=True)
+        text = json.dumps({"name": name, "storage": url, "config_folder": config_folder}, indent=4)
+        temporary = self._pointer.with_suffix(".tmp")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, self._pointer)
+
+    def pointer(self) -> dict[str, str | None]:
+        """Reads that back.
+
+        Raises:
+            ConfigError: no sweep lies there.
+        """
+        try:
+            found: dict[str, str | None] = json.loads(self._pointer.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise ConfigError(
+                f"'{self.root}' must be the folder of a sweep, but holds no sweep.json. "
+                "Start one with: sweeprl sweep --config config.json"
+            ) from None
+        return found
+
+    @property
+    def config_folder(self) -> str:
+        """A folder whose modules the config may name."""
+        return self.pointer()["config_folder"] or ""
+
+    def storage(self, storage: str | None = None) -> BaseStorage:
+        """Opens the database.
+
+        Args:
+            storage: its URL, where a password is needed.
+        """
+        url = storage or self.pointer()["storage"]
+        if url is not None and sqlalchemy.make_url(url).password == "***":
+            raise ConfigError(
+                f"The sweep in '{self.root}' is kept in {url}, whose password is not written down. "
+                "Name the database with --storage."
+            )
+        return open_storage(url or self.database)
+
+    def search(self, storage: str | None = None) -> optuna.Study:
+        """The study of the search."""
+        name = self.pointer()["name"]
+        return optuna.load_study(study_name=name, storage=self.storage(storage))
+
+    def runs(self, storage: str | None = None) -> list[Entry]:
+        """Entries of the confirmation; none where it has not begun."""
+        opened = self.storage(storage)
+        name = confirmation_name(str(self.pointer()["name"]))
+        if name not in optuna.get_all_study_names(storage=opened):
+            return []
+        study = optuna.load_study(study_name=name, storage=opened)
+        return entries_of(study.get_trials(deepcopy=False))
+
+    def base(self, study: optuna.Study) -> TrialConfig:
+        """The config that the sweep's proposals are put into."""
+        folder = self.config_folder
+        with importable([folder] if folder else []):
+            return TrialConfig.of(study.user_attrs["sweep"]["config"])
+
+    def space(self, study: optuna.Study) -> SearchSpace:
+        """What its trials may differ in."""
+        return SearchSpace.of(study.user_attrs["sweep"]["space"])

@@ -1,0 +1,137 @@
+"""One process's work on a sweep, from when it takes its place to when it gives it up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import optuna
+
+from sweeprl.config import TrialConfig
+from sweeprl.executors import Executor
+from sweeprl.search_spaces import SearchSpace
+from sweeprl.sweeps.attempts import Attempts
+from sweeprl.sweeps.budget import Clock, SweepBudget
+from sweeprl.sweeps.confirmation import Confirmation, candidates, ranking
+from sweeprl.sweeps.coordinator import Coordinator
+from sweeprl.sweeps.entries import Entry, entries_of
+from sweeprl.sweeps.folder import SweepFolder, confirmation_name
+from sweeprl.sweeps.objectives import Objective
+from sweeprl.sweeps.progress import Progress
+from sweeprl.sweeps.result import SweepResult, result_of
+from sweeprl.sweeps.search import Search
+from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS, SeedPlan
+from sweeprl.sweeps.stage import Stage
+from sweeprl.trials.optuna import Failures, budget_of
+
+__all__ = ["Session"]
+
+
+@dataclass
+class Session:
+    """Runs the stages of a sweep.
+
+    Args:
+        base: the config of the sweep.
+        folder: of everything it writes.
+        budget: what it may use.
+        clock: what it has used of the time.
+        progress: shows how it goes.
+        executor: trains.
+        worker: name of this process among those that share the sweep.
+        is_alone: whether none can.
+        grace_seconds: after which one that gives no sign of life is taken for dead.
+        max_equal_failures: how many equal failures in a row end the sweep.
+        config_folder: a folder whose modules the config may name.
+    """
+
+    base: TrialConfig
+    folder: SweepFolder
+    budget: SweepBudget
+    clock: Clock
+    progress: Progress
+    executor: Executor
+    worker: str
+    is_alone: bool
+    grace_seconds: float
+    max_equal_failures: int
+    config_folder: str
+
+    def run(
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        seed_plan: SeedPlan,
+        objectives: Sequence[Objective],
+    ) -> SweepResult:
+        """Searches and confirms."""
+        search = Search(
+            self.base, space, self.folder.trials, self.budget, self.clock, seed_plan, objectives
+        )
+        found = self._run(study, study, search, self.budget.trials)
+        if self.executor.was_stopped:
+            return self._result("stopped", found, [], [])
+        per_run = budget_of(self.base)
+        num_runs = self.budget.confirmation_runs(found, per_run)
+        chosen = candidates(found, self.budget.trials or len(found), num_runs)
+        if num_runs < len(chosen) or not any(entry.state == "finished" for entry in chosen):
+            return self._result("finished", found, [], [])
+        confirmation = Confirmation(
+            self.base,
+            chosen,
+            num_runs,
+            self.base.seed + CONFIRMATION_SEEDS,
+            self.folder.confirmation,
+            self.budget,
+            self.clock,
+        )
+        runs = self._run(study, self._confirmation_study(study), confirmation, num_runs)
+        if self.executor.was_stopped:
+            return self._result("stopped", found, runs, chosen)
+        return self._result("finished", found, runs, chosen)
+
+    def _confirmation_study(self, study: optuna.Study) -> optuna.Study:
+        """Nothing is proposed or pruned in it."""
+        return optuna.create_study(
+            study_name=confirmation_name(study.study_name),
+            storage=study._storage,
+            sampler=optuna.samplers.RandomSampler(),
+            pruner=optuna.pruners.NopPruner(),
+            direction="maximize",
+            load_if_exists=True,
+        )
+
+    def _run(
+        self, search: optuna.Study, study: optuna.Study, stage: Stage, planned: int | None
+    ) -> list[Entry]:
+        attempts = Attempts(study, self.worker, self.is_alone, self.grace_seconds)
+        self.progress.begin(stage, planned, entries_of(attempts.all()))
+
+        def keep_time() -> None:
+            search.set_user_attr("seconds", round(self.clock.seconds, 1))
+
+        coordinator = Coordinator(
+            attempts,
+            stage,
+            self.progress,
+            Failures(self.max_equal_failures),
+            self.config_folder,
+            keep_time,
+        )
+        coordinator.run(self.executor)
+        return entries_of(attempts.all())
+
+    def _result(
+        self,
+        status: Literal["finished", "stopped"],
+        found: list[Entry],
+        runs: list[Entry],
+        chosen: list[Entry],
+    ) -> SweepResult:
+        result = result_of(
+            status, self.base, found, runs, ranking(runs, chosen), self.clock.seconds
+        )
+        result.save(self.folder.root)
+        self.progress.end(**result.to_dict())
+        return result

@@ -1,0 +1,237 @@
+"""A sweep as its user sees it: settings, all checked before anything is trained, and `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+
+from sweeprl.config import TrialConfig
+from sweeprl.errors import ConfigError
+from sweeprl.executors import Executor, LanesExecutor
+from sweeprl.registry import importable
+from sweeprl.search_spaces import Choice, Nested, SearchSpace
+from sweeprl.search_spaces.optuna import encode
+from sweeprl.sweeps.budget import Clock, SweepBudget
+from sweeprl.sweeps.choosing import check_executor, choose_executor
+from sweeprl.sweeps.declaration import agree, declaration_of
+from sweeprl.sweeps.folder import SweepFolder
+from sweeprl.sweeps.objectives import objectives_of
+from sweeprl.sweeps.progress import NoView, Progress, SweepView
+from sweeprl.sweeps.pruners import default_pruner, make_pruner
+from sweeprl.sweeps.result import SweepResult
+from sweeprl.sweeps.samplers import make_sampler, sampler_seed
+from sweeprl.sweeps.seeds import seed_plan
+from sweeprl.sweeps.session import Session
+from sweeprl.sweeps.slot import slot
+from sweeprl.sweeps.storage import close_storage, open_storage
+from sweeprl.trials.optuna import budget_of, learning_starts
+
+__all__ = ["Sweep"]
+
+
+class Sweep:
+    """Searches for good parameters and confirms what it finds; run again, it goes on.
+
+    Args:
+        config: what is tuned; trial 0 is this config as it is.
+        space: what may be proposed; by default what the frame declares.
+        trials: of the search; None where `env_steps` or `seconds` is the budget.
+        env_steps: environment steps of search and confirmation together.
+        seconds: wall-clock seconds of both together.
+        confirmation: share of the whole budget for training the best configs anew on fresh seeds.
+        seeds: how many a trial is trained on, or `race:N`: up to N for those that lead; `auto` is
+            one for fewer than 64 trials, then a race.
+        sampler: auto, random, qmc, tpe, gp, cmaes, nsgaii, `module:Class`, or one of Optuna's.
+        pruner: none, median, percentile, asha, hyperband, patient, wilcoxon, `module:Class`, or
+            one of Optuna's; `auto` goes by the number of trials and the executor.
+        executor: auto, lanes, processes, in-process, or an executor.
+        num_workers: for processes.
+        num_lanes: for lanes.
+        seconds_per_trial: limit for one seed of a trial; needs processes.
+        objectives: score, and what else is to be as good as it can, see `objectives_of`.
+        points: parameters to try first, by dotted path.
+        root_dir: folder of everything the sweep writes.
+        storage: URL of a database that several coordinators share; by default a file in root_dir.
+        name: of the study; by default that of root_dir.
+        max_equal_failures: how many equal failures in a row end the sweep.
+        grace_seconds: without a sign of life, after which another coordinator's trials are taken
+            over.
+        config_folder: a folder whose modules the config may name.
+        view: shows how it goes.
+
+    Raises:
+        ConfigError: a setting is wrong, or the space does not fit the config; nothing was trained.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig | Mapping[str, Any],
+        space: SearchSpace | Mapping[str, Any] | None = None,
+        trials: int | None = 64,
+        *,
+        env_steps: int | None = None,
+        seconds: float | None = None,
+        confirmation: float = 0.3,
+        seeds: int | str = "auto",
+        sampler: str | BaseSampler = "tpe",
+        pruner: str | BasePruner = "auto",
+        executor: str | Executor = "auto",
+        num_workers: int | None = None,
+        num_lanes: int | None = None,
+        seconds_per_trial: float | None = None,
+        objectives: Sequence[str] = ("score",),
+        points: Sequence[Mapping[str, Any]] = (),
+        root_dir: str | Path = "sweep",
+        storage: str | None = None,
+        name: str | None = None,
+        max_equal_failures: int = 5,
+        grace_seconds: int = 120,
+        config_folder: str = "",
+        view: SweepView | None = None,
+    ) -> None:
+        self._folder = SweepFolder(Path(root_dir))
+        self._storage, self._name = storage, name or Path(root_dir).resolve().name
+        self._config_folder = config_folder
+        with importable([config_folder, Path.cwd()] if config_folder else [Path.cwd()]):
+            self.base = TrialConfig.of(config)
+            given = SearchSpace.of_config(self.base) if space is None else space
+            self.space = SearchSpace.of(given)
+            self.space.check(self.base)
+        budget_of(self.base)
+        self._budget = SweepBudget(trials, env_steps, seconds, confirmation)
+        self._seed_plan = seed_plan(seeds, self.base.seed, trials, pruner)
+        self._objectives = objectives_of(objectives, len(self._seed_plan.all))
+        self._points = [encode(self.space, point) for point in points]
+        kinds = self.space.parameters.values()
+        self._make_sampler = partial(
+            make_sampler,
+            sampler,
+            is_conditional=any(isinstance(one, Nested) for one in kinds),
+            has_categorical=any(isinstance(one, (Nested, Choice)) for one in kinds),
+            num_objectives=len(self._objectives),
+        )
+        self._make_sampler(0)
+        self._pruner = pruner
+        self._make_pruner("none" if pruner == "auto" else pruner)
+        if isinstance(executor, str):
+            check_executor(executor, seconds_per_trial)
+        self._executor = executor
+        self._executor_options: dict[str, Any] = {
+            "num_workers": num_workers,
+            "num_lanes": num_lanes,
+            "seconds_per_trial": seconds_per_trial,
+        }
+        self._max_equal_failures, self._grace_seconds = max_equal_failures, grace_seconds
+        self._view = view or NoView()
+
+    def run(self) -> SweepResult:
+        """Runs the sweep to its end, or goes on with it.
+
+        Returns:
+            The result, which also lies in root_dir; its status is stopped where a signal came.
+
+        Raises:
+            ConfigError: another sweep lies there, or another process runs this one.
+            SweepFailed: trials failed again and again, or the database did not come back.
+            Exception: a fault of the code.
+        """
+        is_alone = self._storage is None or self._storage.startswith("sqlite")
+        clock = Clock()
+        progress = Progress(self._view, clock, self._budget, budget_of(self.base))
+        with (
+            slot(self._folder.root, is_alone) as worker,
+            self._opened_storage(progress.note) as storage,
+            self._opened_executor(progress.note) as executor,
+        ):
+            study = self._study(storage, worker, isinstance(executor, LanesExecutor))
+            self._folder.point_to(self._name, self._storage, self._config_folder)
+            clock.add(study.user_attrs.get("seconds", 0.0))
+            session = Session(
+                self.base,
+                self._folder,
+                self._budget,
+                clock,
+                progress,
+                executor,
+                worker,
+                is_alone,
+                self._grace_seconds,
+                self._max_equal_failures,
+                self._config_folder,
+            )
+            return session.run(study, self.space, self._seed_plan, self._objectives)
+
+    def _study(self, storage: BaseStorage, worker: str, is_in_lanes: bool) -> optuna.Study:
+        """The study of the search, in which the given config waits as trial 0."""
+        study = optuna.create_study(
+            study_name=self._name,
+            storage=storage,
+            directions=[objective.direction for objective in self._objectives],
+            load_if_exists=True,
+        )
+        agree(study, declaration_of(self.base, self.space, self._seed_plan, self._objectives))
+        num_trials = len(study.get_trials(deepcopy=False))
+        study.sampler = self._make_sampler(sampler_seed(self.base.seed, worker, num_trials))
+        study.pruner = self._make_pruner(self._pruner_name(is_in_lanes))
+        given = encode(self.space, self.space.values_of(self.base), nearest=True)
+        study.enqueue_trial(given, {"is_default": True}, skip_if_exists=True)
+        for point in self._points:
+            study.enqueue_trial(point, skip_if_exists=True)
+        return study
+
+    def _pruner_name(self, is_in_lanes: bool) -> str | BasePruner:
+        if self._pruner != "auto":
+            return self._pruner
+        if len(self._objectives) > 1:
+            return "none"
+        return default_pruner(self._budget.trials or 64, is_in_lanes)
+
+    def _make_pruner(self, name: str | BasePruner) -> BasePruner:
+        if len(self._objectives) > 1 and name != "none":
+            raise ConfigError(
+                f"Trials of several objectives cannot be pruned, but got pruner={name!r}. "
+                "Leave it at auto."
+            )
+        every, starts = self.base.report_every_env_steps, learning_starts(self.base)
+        return make_pruner(name, budget_of(self.base), every, starts, self._budget.trials or 64)
+
+    @contextmanager
+    def _opened_storage(self, say: Callable[[str], None]) -> Iterator[BaseStorage]:
+        storage = open_storage(
+            self._storage or self._folder.database,
+            heartbeat_interval=max(1, self._grace_seconds // 4),
+            grace_period=self._grace_seconds,
+            say=say,
+        )
+        try:
+            yield storage
+        finally:
+            close_storage(storage)
+
+    @contextmanager
+    def _opened_executor(self, say: Callable[[str], None]) -> Iterator[Executor]:
+        """The executor; closed at the end, unless it is the caller's own."""
+        if not isinstance(self._executor, str):
+            yield self._executor
+            return
+        executor, reason = choose_executor(
+            self._executor,
+            self.base,
+            self.space,
+            config_folder=self._config_folder,
+            say=say,
+            **self._executor_options,
+        )
+        say(f"{type(executor).__name__}: {reason}.")
+        try:
+            yield executor
+        finally:
+            executor.close()
