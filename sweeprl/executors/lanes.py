@@ -167,7 +167,8 @@ class LanesExecutor:
         trainer = make_trainer(
             device, [*callbacks, signals], logger=False, enable_checkpointing=False
         )
-        self._say(f"{len(seats)} lanes of {first.config.frame} on {device}.")
+        lanes = "1 lane" if len(seats) == 1 else f"{len(seats)} lanes"
+        self._say(f"{lanes} of {first.config.frame} on {device}.")
         try:
             with storage_guarded():
                 module.open()

@@ -8,6 +8,7 @@ bias), https://arxiv.org/abs/2304.01315.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,7 @@ class Confirmation(Stage):
         self._budget, self._clock = budget, clock
         self._params: Mapping[int, Mapping[str, Any]] = {e.number: e.params for e in candidates}
         num = max(1, len(candidates))
-        self._num_each = max(1, min(num_runs // num, max(2, (2 * num_runs) // (3 * num))))
+        self._num_each = max(1, min(num_runs // num, max(3, (2 * num_runs) // (3 * num))))
 
     def wants_more(self, entries: Sequence[Entry]) -> bool:
         """Whether another run is worth it."""
@@ -168,24 +169,24 @@ class Confirmation(Stage):
     def _next(self, runs: Sequence[Entry]) -> tuple[int, int] | None:
         """The config and the seed of the next run; None where none is wanted now.
 
-        Two thirds of the runs are dealt out evenly. When these are over, each of the others goes
-        to the config with the fewest among those that may still be the best.
+        First all configs get the same number. When these are over, those that may still be the best
+        get half as many again, over and over, the one with the fewest first.
         """
         if len(runs) >= self.num_runs or not self._budget.allows_confirmation(self._clock.seconds):
             return None
-        counts = dict.fromkeys(self._params, 0)
-        for run in runs:
-            counts[_candidate(run)] += 1
+        counts = Counter({number: 0 for number in self._params})
+        counts.update(_candidate(run) for run in runs)
         fewest = min(counts, key=lambda number: counts[number])
         if counts[fewest] < self._num_each:
             return fewest, self._first_seed + counts[fewest]
-        if not all(run.is_over for run in runs):
+        over = [run for run in runs if run.is_over]
+        known = Counter(_candidate(run) for run in over)
+        contenders = self.contenders(over)
+        if min(known[number] for number in counts) < self._num_each or len(contenders) < 2:
             return None
-        contenders = self.contenders(runs)
-        if len(contenders) < 2:
-            return None
+        enough = math.ceil(1.5 * max(known[number] for number in contenders))
         fewest = min(contenders, key=lambda number: counts[number])
-        return fewest, self._first_seed + counts[fewest]
+        return (fewest, self._first_seed + counts[fewest]) if counts[fewest] < enough else None
 
     def contenders(self, runs: Sequence[Entry]) -> list[int]:
         """The configs that may be the best, as far as is known.

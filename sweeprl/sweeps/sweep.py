@@ -147,6 +147,7 @@ class Sweep:
         clock = Clock()
         progress = Progress(self._view, clock, self._budget, budget_of(self.base))
         with (
+            _optuna_is_quiet(),
             slot(self._folder.root, is_alone) as worker,
             self._opened_storage(progress.note) as storage,
             self._opened_executor(progress.note) as executor,
@@ -235,3 +236,14 @@ class Sweep:
             yield executor
         finally:
             executor.close()
+
+
+@contextmanager
+def _optuna_is_quiet() -> Iterator[None]:
+    """The view shows how the sweep goes; Optuna's own lines would come between."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

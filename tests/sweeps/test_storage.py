@@ -273,7 +273,7 @@ def test_a_server_that_is_down_at_the_start_is_waited_for_shortly(postgres, post
     postgres_server.stop("immediate")
     said = []
     with pytest.raises(DatabaseFailed, match="does not answer .*Gave up after") as raised:
-        open_storage(postgres, patience=1.5, say=said.append)
+        open_storage(postgres, patience=6, say=said.append)
     assert len(said) == 1
     shown = "".join(traceback.format_exception(raised.value)) + said[0]
     assert PASSWORD not in shown

@@ -106,10 +106,10 @@ def test_confirmation_is_a_stage_of_its_own(progress):
 
 def test_plain_has_a_line_for_every_trial_and_stage(sweep):
     stream = io.StringIO()
-    sweep(PlainView(stream))
+    result = sweep(PlainView(stream))
     lines = stream.getvalue().splitlines()
     assert lines[0] == "search: 0/8 trials"
-    assert sum(" finished " in line for line in lines) == 8 + 3
+    assert sum(" finished " in line for line in lines) == 8 + result.num_runs
     assert "100%" in lines[8]
     assert "8/8 trials" in lines[8]
     assert lines[9] == "confirmation: 0/3 runs"
@@ -152,13 +152,13 @@ def test_the_best_has_an_interval_where_it_has_several_seeds(sweep):
 
 def test_events_are_json_lines(sweep):
     stream = io.StringIO()
-    sweep(EventView(stream))
+    result = sweep(EventView(stream))
     events = [strict(line) for line in stream.getvalue().splitlines()]
     assert events[0]["event"] == "stage_begun"
     assert events[-1]["event"] == "sweep_ended"
     assert events[-1]["status"] == "finished"
     ended = [event for event in events if event["event"] == "trial_ended"]
-    assert len(ended) == 8 + 3
+    assert len(ended) == 8 + result.num_runs
     times = [event["at"] for event in events]
     assert times == sorted(times)
 
