@@ -20,18 +20,27 @@ if TYPE_CHECKING:
         merge,
         save_config,
     )
-    from sweeprl.errors import ConfigError, SweepRLError, TrialFailed
-    from sweeprl.executors import LanesExecutor, ProcessExecutor
+    from sweeprl.errors import ConfigError, SweepFailed, SweepRLError, TrialFailed
+    from sweeprl.executors import InProcessExecutor, LanesExecutor, ProcessExecutor
     from sweeprl.launcher import TrialRecord, evaluate, launch
-    from sweeprl.trials import MemoryReporter, Reporter, Trial, TrialOutcome
+    from sweeprl.search_spaces import SearchSpace
+    from sweeprl.sweeps import Sweep, SweepResult
+    from sweeprl.trials import MemoryReporter, Reporter, Trial, TrialOutcome, run_trial
+    from sweeprl.trials.optuna import OptunaObjective
 
 __all__ = [
     "ConfigError",
+    "InProcessExecutor",
     "LanesExecutor",
     "MemoryReporter",
+    "OptunaObjective",
     "ProcessExecutor",
     "Reporter",
+    "SearchSpace",
+    "Sweep",
+    "SweepFailed",
     "SweepRLError",
+    "SweepResult",
     "Trial",
     "TrialConfig",
     "TrialFailed",
@@ -44,16 +53,23 @@ __all__ = [
     "launch",
     "load_config",
     "merge",
+    "run_trial",
     "save_config",
 ]
 
 _HOMES = {
     "ConfigError": "sweeprl.errors",
+    "InProcessExecutor": "sweeprl.executors",
     "LanesExecutor": "sweeprl.executors",
     "MemoryReporter": "sweeprl.trials",
+    "OptunaObjective": "sweeprl.trials.optuna",
     "ProcessExecutor": "sweeprl.executors",
     "Reporter": "sweeprl.trials",
+    "SearchSpace": "sweeprl.search_spaces",
+    "Sweep": "sweeprl.sweeps",
+    "SweepFailed": "sweeprl.errors",
     "SweepRLError": "sweeprl.errors",
+    "SweepResult": "sweeprl.sweeps",
     "Trial": "sweeprl.trials",
     "TrialConfig": "sweeprl.config",
     "TrialFailed": "sweeprl.errors",
@@ -66,6 +82,7 @@ _HOMES = {
     "launch": "sweeprl.launcher",
     "load_config": "sweeprl.config",
     "merge": "sweeprl.config",
+    "run_trial": "sweeprl.trials",
     "save_config": "sweeprl.config",
 }
 

@@ -49,6 +49,15 @@ def test_trials_as_lanes(tmp_path):
     assert f"with score {best['score']:.1f}" in done.stdout
 
 
+def test_a_sweep_from_python(tmp_path):
+    small = ["--trials", "4", "--max-env-steps", "600", "--root-dir", tmp_path / "sweep"]
+    done = run(EXAMPLES / "sweep.py", *small, cwd=tmp_path)
+    assert "winner: trial" in done.stdout
+    assert "a study of one's own: " in done.stdout
+    assert (tmp_path / "sweep" / "sweep" / "best.json").exists()
+    assert record(tmp_path / "sweep" / "study" / "0001")["status"] in ("finished", "pruned")
+
+
 @pytest.mark.parametrize("from_folder", ["elsewhere", "beside"])
 def test_a_config_of_the_predecessor_runs_unchanged(from_folder, tmp_path):
     folder = EXAMPLES / "predecessor"

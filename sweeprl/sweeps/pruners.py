@@ -123,7 +123,8 @@ def make_pruner(
             return WilcoxonPruner(p_threshold=0.1, n_startup_steps=2)
     if not 0 < every <= budget:
         raise ConfigError(
-            f"`0 < every <= budget` must hold, but got every={every}, budget={budget}."
+            "`0 < report_every_env_steps <= max_env_steps` must hold where trials are pruned, but "
+            f"got report_every_env_steps={every}, max_env_steps={budget}."
         )
     if num_trials <= STARTUP_TRIALS:
         return NopPruner()

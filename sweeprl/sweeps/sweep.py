@@ -191,7 +191,8 @@ class Sweep:
     def _pruner_name(self, is_in_lanes: bool) -> str | BasePruner:
         if self._pruner != "auto":
             return self._pruner
-        if len(self._objectives) > 1:
+        has_reports = self.base.report_every_env_steps <= budget_of(self.base)
+        if len(self._objectives) > 1 or not has_reports:
             return "none"
         return default_pruner(self._budget.trials or 64, is_in_lanes)
 

@@ -239,5 +239,7 @@ def test_an_unknown_name_is_refused(name, message):
 
 @pytest.mark.parametrize("budget, every", [(100, 0), (100, 101)])
 def test_a_budget_without_a_report_is_refused(budget, every):
-    with pytest.raises(ConfigError, match="`0 < every <= budget` must hold, but got every="):
+    with pytest.raises(
+        ConfigError, match="must hold where trials are pruned, but got report_every_env_steps="
+    ):
         make_pruner("median", budget, every, 0, 30)
