@@ -18,7 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeprl.sweeps.entries import Entry, is_surplus, root_of, successors
+from sweeprl.sweeps.entries import Entry, has_failed, is_surplus, root_of, successors
 from sweeprl.sweeps.storage import ask
 
 __all__ = ["Attempts", "Heart"]
@@ -51,9 +51,8 @@ class Attempts:
     def begin(self) -> tuple[optuna.Trial, FrozenTrial]:
         """Asks for the next attempt: one that waits, or else a new trial."""
         trial = ask(self.study)
+        self.beat([trial._trial_id])  # first: who dies before saying who it was is found by it
         trial.set_user_attr("worker", self._worker)
-        if not self.is_alone:
-            self.beat([trial._trial_id])
         return trial, self.study._storage.get_trial(trial._trial_id)
 
     def beat(self, trial_ids: Collection[int]) -> None:
@@ -70,28 +69,36 @@ class Attempts:
             UpdateFinishedTrialError: another coordinator has ended it.
         """
         self.study._storage.set_trial_user_attr(trial._trial_id, "outcome", dict(outcome))
-        self._end(trial.number, outcome)
+        self._end(trial, outcome)
 
-    def _end(self, number: int, outcome: Mapping[str, Any]) -> None:
-        if outcome["status"] == "finished":
-            self.study.tell(number, outcome["values"])
-        else:
-            is_pruned = outcome["status"] == "pruned"
-            state = TrialState.PRUNED if is_pruned else TrialState.FAIL
-            self.study.tell(number, state=state)
+    def _end(self, trial: optuna.Trial | FrozenTrial, outcome: Mapping[str, Any]) -> None:
+        values, state = outcome.get("values"), None
+        if outcome["status"] != "finished":
+            state = TrialState.PRUNED if outcome["status"] == "pruned" else TrialState.FAIL
+        try:
+            self.study.tell(trial.number, values, state=state)
+        except ValueError:  # also what Optuna says of a trial that is over
+            if self.study._storage.get_trial(trial._trial_id).state.is_finished():
+                raise UpdateFinishedTrialError from None
+            raise
 
     def give_up(self, trial: optuna.Trial) -> None:
         """Ends an attempt that should not have been asked for."""
         trial.set_user_attr("is_surplus", True)
         self._fail(trial._trial_id)
 
-    def interrupt(self, trial_id: int, reason: str, is_innocent: bool = False) -> None:
+    def interrupt(
+        self, trial_id: int, reason: str, is_innocent: bool = False
+    ) -> dict[str, Any] | None:
         """Ends an attempt that has no outcome, and lets another one take its place.
 
         Args:
             trial_id: of the running attempt.
             reason: why it ended.
             is_innocent: whether it was not the trial's doing; such attempts are not counted.
+
+        Returns:
+            The outcome, where this was the last attempt.
         """
         storage = self.study._storage
         trial = storage.get_trial(trial_id)
@@ -100,7 +107,7 @@ class Attempts:
         has_moved = progress > trial.user_attrs.get("progress", [0, 0])
         tries = 0 if has_moved else trial.user_attrs.get("tries", 0)
         tries += 0 if is_innocent else 1
-        notes = {"interrupted": reason, "progress": progress, "tries": tries}
+        notes: dict[str, Any] = {"tries": tries, "progress": progress, "interrupted": reason}
         if tries >= _TRIES:
             told = f"it was interrupted {tries} times without getting further, at last: {reason}"
             notes["outcome"] = {"status": "failed", "reason": told, "env_steps": progress[1]}
@@ -109,6 +116,7 @@ class Attempts:
                 storage.set_trial_user_attr(trial_id, name, value)
             if self._fail(trial_id):
                 self._repeat(storage.get_trial(trial_id))
+        return notes.get("outcome")
 
     def recover(self, live: Collection[int]) -> None:
         """Interrupts the attempts whose coordinators are dead; makes those again that were.
@@ -124,7 +132,8 @@ class Attempts:
             if trial._trial_id not in stale and not self._is_orphan(trial):
                 continue
             if "outcome" in trial.user_attrs:  # it had ended, but for the last write
-                self._end(trial.number, trial.user_attrs["outcome"])
+                with suppress(UpdateFinishedTrialError):
+                    self._end(trial, trial.user_attrs["outcome"])
             else:
                 self.interrupt(trial._trial_id, "its coordinator is gone")
         has_successor = successors(trials)
@@ -167,7 +176,7 @@ class Attempts:
 
     def _repeat(self, trial: FrozenTrial) -> None:
         """Lets another attempt wait, unless this was the last one, or needs none."""
-        if "outcome" in trial.user_attrs or is_surplus(trial):
+        if has_failed(trial) or is_surplus(trial):
             return
         attributes = {k: v for k, v in trial.user_attrs.items() if k not in _OF_ONE_ATTEMPT}
         repeated = optuna.trial.create_trial(
@@ -181,7 +190,7 @@ class Attempts:
         self.study.add_trial(repeated)
 
 
-_OF_ONE_ATTEMPT = ("worker", "interrupted", "again_of")
+_OF_ONE_ATTEMPT = ("worker", "interrupted", "again_of", "outcome")
 
 
 def _age(moment: datetime | None) -> float:
@@ -211,7 +220,7 @@ class Heart:
     def __exit__(self, *error: object) -> None:
         """Stops."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(timeout=1.0)  # in an outage it waits for the database
 
     def _go(self) -> None:
         while not self._stopped.wait(self._every_seconds):

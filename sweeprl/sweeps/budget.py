@@ -61,6 +61,27 @@ class SweepBudget:
                 f"{self.confirmation}. 0.3 is the default, 0 leaves it out."
             )
 
+    def check(self, num_first: int, env_steps_per_trial: int) -> None:
+        """Refuses a budget that does not hold what is to be tried first.
+
+        Args:
+            num_first: trial 0 and the points that the user named.
+            env_steps_per_trial: of each of them.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        most = self.trials
+        if self.env_steps is not None:
+            held = int((1 - self.confirmation) * self.env_steps // env_steps_per_trial)
+            most = held if most is None else min(most, held)
+        if most is not None and most < num_first:
+            raise ConfigError(
+                f"The budget of the search must hold trial 0 and all points, {num_first} trials of "
+                f"up to {env_steps_per_trial} env steps, but holds {most}. Raise trials or "
+                "env_steps, or lower max_env_steps."
+            )
+
     def allows_search(
         self, entries: Sequence[Entry], seconds: float, env_steps_per_trial: int
     ) -> bool:
@@ -90,11 +111,12 @@ class SweepBudget:
         """
         if not self.confirmation:
             return 0
-        most = len(entries) if self.trials is None else min(self.trials, len(entries))
-        runs = round(most * self.confirmation / (1 - self.confirmation))
+        used = sum(entry.env_steps for entry in entries)
+        share = self.confirmation / (1 - self.confirmation)
+        runs = round(used * share / env_steps_per_run)
         if self.env_steps is None:
             return runs
-        left = self.env_steps - sum(entry.env_steps for entry in entries)
+        left = self.env_steps - used
         by_steps = max(0, left // env_steps_per_run)
         return min(runs, by_steps) if self.trials is not None else by_steps
 

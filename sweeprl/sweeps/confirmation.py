@@ -7,6 +7,7 @@ bias), https://arxiv.org/abs/2304.01315.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -101,11 +102,12 @@ def ranking(runs: Sequence[Entry], candidates: Sequence[Entry]) -> list[Standing
         runs: entries of the confirmation study.
         candidates: entries of the search.
     """
-    over = [run for run in runs if run.is_over]
+    numbers = {entry.number for entry in candidates}
+    over = [run for run in runs if run.is_over and _candidate(run) in numbers]
     worst = min((run.score for run in over if run.score is not None), default=None)
     if worst is None:
         return []
-    scores: dict[int, list[float]] = {}
+    scores: dict[int | None, list[float]] = {}
     for run in over:
         score = worst if run.score is None else run.score
         scores.setdefault(_candidate(run), []).append(score)
@@ -122,7 +124,13 @@ def ranking(runs: Sequence[Entry], candidates: Sequence[Entry]) -> list[Standing
     return sorted(standings, key=lambda standing: standing.value, reverse=True)
 
 
-def _candidate(run: Entry) -> int:
+def _candidate(run: Entry) -> int | None:
+    """Number of the config; None where coordinators that asked at once have made too many."""
+    number: int | None = run.trial.user_attrs.get("candidate")
+    return number
+
+
+def _known_candidate(run: Entry) -> int:
     return int(run.trial.user_attrs["candidate"])
 
 
@@ -172,21 +180,26 @@ class Confirmation(Stage):
         First all configs get the same number. When these are over, those that may still be the best
         get half as many again, over and over, the one with the fewest first.
         """
+        runs = [run for run in runs if _candidate(run) in self._params]
         if len(runs) >= self.num_runs or not self._budget.allows_confirmation(self._clock.seconds):
             return None
-        counts = Counter({number: 0 for number in self._params})
-        counts.update(_candidate(run) for run in runs)
+        counts = Counter(dict.fromkeys(self._params, 0))
+        counts.update(map(_known_candidate, runs))
         fewest = min(counts, key=lambda number: counts[number])
         if counts[fewest] < self._num_each:
-            return fewest, self._first_seed + counts[fewest]
+            return fewest, self._unused_seed(fewest, runs)
         over = [run for run in runs if run.is_over]
-        known = Counter(_candidate(run) for run in over)
+        known = Counter(map(_known_candidate, over))
         contenders = self.contenders(over)
         if min(known[number] for number in counts) < self._num_each or len(contenders) < 2:
             return None
         enough = math.ceil(1.5 * max(known[number] for number in contenders))
         fewest = min(contenders, key=lambda number: counts[number])
-        return (fewest, self._first_seed + counts[fewest]) if counts[fewest] < enough else None
+        return (fewest, self._unused_seed(fewest, runs)) if counts[fewest] < enough else None
+
+    def _unused_seed(self, candidate: int, runs: Sequence[Entry]) -> int:
+        used = {_seed(run) for run in runs if _candidate(run) == candidate}
+        return next(seed for seed in itertools.count(self._first_seed) if seed not in used)
 
     def contenders(self, runs: Sequence[Entry]) -> list[int]:
         """The configs that may be the best, as far as is known.
@@ -218,11 +231,12 @@ class Confirmation(Stage):
         study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
     def is_surplus(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
-        """Whether nobody has enqueued it, or another coordinator has, too."""
-        if "candidate" not in trial.user_attrs:
+        """Whether nobody has enqueued it, others have, too, or its config is none of the best."""
+        if trial.user_attrs.get("candidate") not in self._params:
             return True
         own = Entry(trial.number, "running", trial)
-        same = [e for e in entries if (_candidate(e), _seed(e)) == (_candidate(own), _seed(own))]
+        others = [entry for entry in entries if _candidate(entry) == _candidate(own)]
+        same = [entry for entry in others if _seed(entry) == _seed(own)]
         return any(entry.number < trial.user_attrs.get("root", trial.number) for entry in same)
 
     def propose(self, trial: optuna.Trial) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
@@ -22,6 +23,9 @@ from sweeprl.trials.optuna import Failures, OptunaReporter, budget_of, learning_
 __all__ = ["Coordinator"]
 
 _POLL_SECONDS = 1.0
+
+_MOST_SURPLUS = 5
+"""Attempts in a row that may be one too many before others are given time."""
 
 
 class Coordinator:
@@ -48,6 +52,7 @@ class Coordinator:
         self._attempts, self._stage, self._progress = attempts, stage, progress
         self._failures, self._config_folder = failures, config_folder
         self._keep_time = keep_time
+        self._num_begun = 0
         self._live: dict[int, Job] = {}
         self._unfinished: deque[Job] = deque()
         """Jobs that are to be trained on further seeds."""
@@ -62,10 +67,12 @@ class Coordinator:
             self._attempts.recover(self._live)
             try:
                 while not self._is_over():
+                    num_begun = self._num_begun
                     executor.run(self)
                     if executor.was_stopped:
                         break
-                    self._wait_for_others()
+                    if self._num_begun == num_begun:  # what is left is others'
+                        time.sleep(_POLL_SECONDS)
             except DatabaseFailed:
                 raise
             except BaseException as error:
@@ -81,11 +88,6 @@ class Coordinator:
     def _is_over(self) -> bool:
         entries = self._entries()
         return all(entry.is_over for entry in entries) and not self._stage.wants_more(entries)
-
-    def _wait_for_others(self) -> None:
-        """Gives other coordinators time, where only their trials are left."""
-        if any(trial.state is TrialState.RUNNING for trial in self._attempts.all()):
-            time.sleep(_POLL_SECONDS)
 
     def _interrupt_live(self, reason: str) -> None:
         """Lets those wait that the executor has not told of."""
@@ -109,7 +111,11 @@ class Coordinator:
             job = self._unfinished.popleft() if self._unfinished else self._next_job()
             if job is None:
                 raise StopIteration
-            seeds = self._stage.seeds(job, self._entries)
+            try:
+                seeds = self._stage.seeds(job, self._entries)
+            except UpdateFinishedTrialError:
+                self._lose(job)
+                continue
             if seeds:
                 return self._trial(job, seeds)
             self._tell(job, "finished")  # its coordinator died before it could
@@ -117,21 +123,23 @@ class Coordinator:
     def _next_job(self) -> Job | None:
         """Begins a trial; None where there is none to begin now."""
         self._attempts.recover_now_and_then(self._live)
-        while True:
+        for _ in range(_MOST_SURPLUS):
             trials = self._attempts.all()
             if not any(trial.state is TrialState.WAITING for trial in trials):
                 entries = entries_of(trials)
                 if not self._stage.wants_more(entries):
                     return None
                 self._stage.enqueue(self._attempts.study, entries)
-            job = self._begin()
-            if job is not None:
-                return job
+            with suppress(UpdateFinishedTrialError):  # taken for dead before it had begun
+                job = self._begin()
+                if job is not None:
+                    return job
+        return None
 
     def _begin(self) -> Job | None:
         """Begins an attempt; None where it was one too many."""
         trial, frozen = self._attempts.begin()
-        if not self._attempts.is_alone and self._is_too_many(frozen):
+        if self._is_too_many(frozen):
             self._attempts.give_up(trial)
             return None
         known = frozen.user_attrs
@@ -151,11 +159,12 @@ class Coordinator:
             seconds=so_far.get("seconds", 0.0),
         )
         self._live[trial._trial_id] = job
+        self._num_begun += 1
         self._progress.begun(job)
         return job
 
     def _is_too_many(self, trial: FrozenTrial) -> bool:
-        """Whether several coordinators have asked at once."""
+        """Whether several coordinators have asked at once, or the budget has become smaller."""
         attempts = self._attempts.all()
         is_doubled = is_repeated_twice(trial, attempts)
         return is_doubled or self._stage.is_surplus(trial, entries_of(attempts))
@@ -188,22 +197,30 @@ class Coordinator:
             SweepFailed: too many trials in a row have failed in the same way.
         """
         if job.is_lost:
-            del self._live[job.trial._trial_id]
+            self._lose(job)
             return
+        try:
+            self._take(job, outcome)
+        except UpdateFinishedTrialError:
+            self._lose(job)
+
+    def _take(self, job: Job, outcome: TrialOutcome) -> None:
         if outcome.status == "stopped":
             self._interrupt(job, outcome.reason)
             return
         job.take(outcome)
-        if outcome.status == "finished" and not self._is_measured(outcome):
-            self._tell(job, "failed", f"its score must be a finite number, but is {outcome.score}")
-        elif outcome.status != "finished":
-            self._tell(job, outcome.status, outcome.reason)
+        status, reason = outcome.status, outcome.reason
+        if status == "finished" and not self._is_measured(outcome):
+            status = "failed"
+            reason = f"its score must be a finite number, but is {outcome.score}"
+        if status != "finished":
+            self._tell(job, status, reason)
         elif self._stage.seeds(job, self._entries):
             job.trial.set_user_attr("so_far", job.so_far())
             self._unfinished.append(job)
         else:
             self._tell(job, "finished")
-        self._failures.take(outcome)
+        self._failures.take(status, reason)
 
     @staticmethod
     def _is_measured(outcome: TrialOutcome) -> bool:
@@ -211,9 +228,19 @@ class Coordinator:
 
     def _interrupt(self, job: Job, reason: str) -> None:
         is_innocent = not reason.startswith("its process")
-        self._attempts.interrupt(job.trial._trial_id, reason, is_innocent)
+        outcome = self._attempts.interrupt(job.trial._trial_id, reason, is_innocent)
         del self._live[job.trial._trial_id]
-        self._progress.interrupted(job, reason)
+        if outcome is None:
+            self._progress.interrupted(job, reason)
+        else:
+            self._progress.ended(job, outcome)
+            self._failures.take("failed", reason)
+
+    def _lose(self, job: Job) -> None:
+        """Drops a job that another coordinator has taken over."""
+        job.is_lost = True
+        del self._live[job.trial._trial_id]
+        self._progress.interrupted(job, "another coordinator has taken it over")
 
     def _tell(self, job: Job, status: str, reason: str = "") -> None:
         outcome = {"status": status, "reason": reason, **job.so_far()}
@@ -222,10 +249,10 @@ class Coordinator:
         try:
             self._attempts.tell(job.trial, outcome)
         except UpdateFinishedTrialError:
-            job.is_lost = True
+            self._lose(job)
+            return
         del self._live[job.trial._trial_id]
-        if not job.is_lost:
-            self._progress.ended(job, outcome)
+        self._progress.ended(job, outcome)
 
 
 class _JobReporter(Reporter):

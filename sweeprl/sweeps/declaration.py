@@ -11,9 +11,16 @@ from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.sweeps.objectives import Objective
-from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS, TEST_SEEDS, SeedPlan
+from sweeprl.sweeps.seeds import (
+    CONFIRMATION_SEEDS,
+    TEST_SEEDS,
+    PairedTest,
+    Race,
+    SeedPlan,
+    Together,
+)
 
-__all__ = ["agree", "declaration_of"]
+__all__ = ["agree", "declaration_of", "declared_seed_plan"]
 
 _MAY_CHANGE = ("gpus", "num_threads", "checkpoint_every_seconds")
 """Settings of the config that change nothing in what is learned."""
@@ -34,6 +41,13 @@ def declaration_of(
             "test_from": base.seed + TEST_SEEDS,
         },
     }
+
+
+def declared_seed_plan(declared: Mapping[str, Any]) -> SeedPlan:
+    """Returns the plan that a sweep was begun with."""
+    seeds = declared["seeds"]
+    kinds = {kind.__name__: kind for kind in (PairedTest, Race, Together)}
+    return kinds[seeds["plan"]](seeds["search"][0], len(seeds["search"]))
 
 
 def agree(study: optuna.Study, declared: Mapping[str, Any]) -> None:

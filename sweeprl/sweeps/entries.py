@@ -20,7 +20,15 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-__all__ = ["Entry", "entries_of", "is_repeated_twice", "is_surplus", "root_of", "successors"]
+__all__ = [
+    "Entry",
+    "entries_of",
+    "has_failed",
+    "is_repeated_twice",
+    "is_surplus",
+    "root_of",
+    "successors",
+]
 
 State = Literal["waiting", "running", "finished", "pruned", "failed"]
 
@@ -96,6 +104,12 @@ def root_of(trial: FrozenTrial) -> int:
     return int(trial.user_attrs.get("root", trial.number))
 
 
+def has_failed(trial: FrozenTrial) -> bool:
+    """Whether its outcome is a failure; an attempt that was interrupted has none."""
+    outcome: dict[str, Any] = trial.user_attrs.get("outcome", {})
+    return outcome.get("status") == "failed"
+
+
 def is_surplus(trial: FrozenTrial) -> bool:
     """Whether it was given up before it began."""
     return bool(trial.user_attrs.get("is_surplus"))
@@ -124,5 +138,5 @@ def entries_of(trials: Sequence[FrozenTrial]) -> list[Entry]:
 
 
 def _state(trial: FrozenTrial) -> State:
-    is_interrupted = trial.state is TrialState.FAIL and "outcome" not in trial.user_attrs
+    is_interrupted = trial.state is TrialState.FAIL and not has_failed(trial)
     return "waiting" if is_interrupted else _STATES[trial.state]

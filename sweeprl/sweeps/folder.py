@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage
+from sqlalchemy.engine import URL
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError
@@ -60,13 +61,13 @@ class SweepFolder:
     def _pointer(self) -> Path:
         return self.root / "sweep.json"
 
-    def point_to(self, name: str, storage: str | None, config_folder: str) -> None:
+    def point_to(self, name: str, url: URL, config_folder: str) -> None:
         """Notes under which name, and in which database, the sweep is kept; never a password."""
         self.root.mkdir(parents=True, exist_ok=True)
-        url = None
-        if storage is not None:
-            url = sqlalchemy.make_url(storage).render_as_string(hide_password=True)
-        text = json.dumps({"name": name, "storage": url, "config_folder": config_folder}, indent=4)
+        is_own = url.database == str(self.database)  # the folder may be moved
+        storage = None if is_own else url.render_as_string(hide_password=True)
+        pointer = {"name": name, "storage": storage, "config_folder": config_folder}
+        text = json.dumps(pointer, indent=4)
         temporary = self._pointer.with_suffix(".tmp")
         temporary.write_text(text + "\n", encoding="utf-8")
         os.replace(temporary, self._pointer)

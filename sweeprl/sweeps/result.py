@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,9 @@ class SweepResult:
     def save(self, folder: Path) -> None:
         """Writes `result.json`, and the winner as `best.json`."""
         text = json.dumps(self.to_dict(), indent=4) + "\n"
-        (folder / "result.json").write_text(text, encoding="utf-8")
+        temporary = folder / "result.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, folder / "result.json")
         if self.config is not None:
             save_config(self.config, folder / "best.json")
 
@@ -101,6 +104,11 @@ def _plain(standing: Standing) -> dict[str, Any]:
     }
 
 
+def _score(entry: Entry) -> float:
+    assert entry.score is not None
+    return entry.score
+
+
 def result_of(
     status: Literal["finished", "stopped"],
     base: TrialConfig,
@@ -112,7 +120,7 @@ def result_of(
     """Puts together what both stages found."""
     by_number = {entry.number: entry for entry in search}
     finished = [e for e in search if e.state == "finished"]
-    winner = max(finished, key=lambda e: e.score or 0.0, default=None)
+    winner = max(finished, key=_score, default=None)
     if standings:
         winner = by_number[standings[0].number]
     config = None

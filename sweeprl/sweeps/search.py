@@ -57,11 +57,12 @@ class Search(Stage):
         return self._budget.allows_search(entries, self._clock.seconds, most)
 
     def is_surplus(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
-        """Whether as many trials as there may be have begun before it."""
+        """Whether the budget did not allow it after those that had begun before."""
         before = [entry for entry in entries if entry.number < root_of(trial)]
         if trial.user_attrs.get("is_default") and any(entry.is_default for entry in before):
             return True
-        return self._budget.trials is not None and len(before) >= self._budget.trials
+        most = budget_of(self._base) * len(self._seed_plan.all)
+        return not self._budget.allows_search(before, 0.0, most)
 
     def propose(self, trial: optuna.Trial) -> dict[str, Any]:
         """What the sampler suggests, within the space's limits; trial 0 changes nothing."""

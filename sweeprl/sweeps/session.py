@@ -76,6 +76,8 @@ class Session:
         num_runs = self.budget.confirmation_runs(found, per_run)
         chosen = candidates(found, self.budget.trials or len(found), num_runs)
         if num_runs < len(chosen) or not any(entry.state == "finished" for entry in chosen):
+            if self.budget.confirmation:
+                self.progress.note("Nothing is confirmed: there is no budget, or no score, for it.")
             return self._result("finished", found, [], [])
         confirmation = Confirmation(
             self.base,

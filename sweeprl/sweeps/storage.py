@@ -38,7 +38,7 @@ from sqlalchemy.engine import URL, make_url
 from sweeprl.errors import ConfigError, DatabaseFailed, MissingDependencyError
 from sweeprl.sweeps.patience import Patience, is_outage
 
-__all__ = ["ask", "close_storage", "open_storage"]
+__all__ = ["address", "ask", "close_storage", "open_storage"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -104,7 +104,7 @@ def open_storage(
             "`0 < heartbeat_interval < grace_period` must hold, but got "
             f"heartbeat_interval={heartbeat_interval}, grace_period={grace_period}."
         )
-    url = _address(where)
+    url = address(where)
     database = url.set(query={}).render_as_string(hide_password=True)
     password = url.password or ""
     opening = Patience(database, min(patience, OPENING_PATIENCE), say, password)
@@ -307,8 +307,12 @@ def _sign(session: Any, trial_id: Any, token: str) -> None:
     session.add(signature(trial_id=trial_id, key=TOKEN, value_json=json.dumps(token)))
 
 
-def _address(where: str | Path) -> URL:
-    """Returns the URL of a storage, with the driver that we use."""
+def address(where: str | Path) -> URL:
+    """Returns the URL of a storage, with the driver that we use.
+
+    Raises:
+        ConfigError: it is no address of a database, or one that ends with its process.
+    """
     if isinstance(where, Path) or "://" not in where:
         return URL.create("sqlite", database=str(Path(where).expanduser()))
     if where.rpartition("?")[0].count("@") > 1 or where.partition("?")[0].count("@") > 1:

@@ -21,7 +21,7 @@ from sweeprl.search_spaces import Choice, Nested, SearchSpace
 from sweeprl.search_spaces.optuna import encode
 from sweeprl.sweeps.budget import Clock, SweepBudget
 from sweeprl.sweeps.choosing import check_executor, choose_executor
-from sweeprl.sweeps.declaration import agree, declaration_of
+from sweeprl.sweeps.declaration import agree, declaration_of, declared_seed_plan
 from sweeprl.sweeps.folder import SweepFolder
 from sweeprl.sweeps.objectives import objectives_of
 from sweeprl.sweeps.progress import NoView, Progress, SweepView
@@ -31,7 +31,7 @@ from sweeprl.sweeps.samplers import make_sampler, sampler_seed
 from sweeprl.sweeps.seeds import seed_plan
 from sweeprl.sweeps.session import Session
 from sweeprl.sweeps.slot import slot
-from sweeprl.sweeps.storage import close_storage, open_storage
+from sweeprl.sweeps.storage import address, close_storage, open_storage
 from sweeprl.trials.optuna import budget_of, learning_starts
 
 __all__ = ["Sweep"]
@@ -98,7 +98,8 @@ class Sweep:
         view: SweepView | None = None,
     ) -> None:
         self._folder = SweepFolder(Path(root_dir))
-        self._storage, self._name = storage, name or Path(root_dir).resolve().name
+        self._url = address(storage or self._folder.database)
+        self._name = name or Path(root_dir).resolve().name
         self._config_folder = config_folder
         with importable([config_folder, Path.cwd()] if config_folder else [Path.cwd()]):
             self.base = TrialConfig.of(config)
@@ -107,8 +108,10 @@ class Sweep:
             self.space.check(self.base)
         budget_of(self.base)
         self._budget = SweepBudget(trials, env_steps, seconds, confirmation)
+        self._seeds_are_open = seeds == "auto"
         self._seed_plan = seed_plan(seeds, self.base.seed, trials, pruner)
         self._objectives = objectives_of(objectives, len(self._seed_plan.all))
+        self._budget.check(1 + len(points), budget_of(self.base) * len(self._seed_plan.all))
         self._points = [encode(self.space, point) for point in points]
         kinds = self.space.parameters.values()
         self._make_sampler = partial(
@@ -143,17 +146,16 @@ class Sweep:
             SweepFailed: trials failed again and again, or the database did not come back.
             Exception: a fault of the code.
         """
-        is_alone = self._storage is None or self._storage.startswith("sqlite")
         clock = Clock()
         progress = Progress(self._view, clock, self._budget, budget_of(self.base))
         with (
             _optuna_is_quiet(),
-            slot(self._folder.root, is_alone) as worker,
+            slot(self._folder.root, self._url) as (worker, is_alone),
             self._opened_storage(progress.note) as storage,
             self._opened_executor(progress.note) as executor,
         ):
             study = self._study(storage, worker, isinstance(executor, LanesExecutor))
-            self._folder.point_to(self._name, self._storage, self._config_folder)
+            self._folder.point_to(self._name, self._url, self._config_folder)
             clock.add(study.user_attrs.get("seconds", 0.0))
             session = Session(
                 self.base,
@@ -178,6 +180,8 @@ class Sweep:
             directions=[objective.direction for objective in self._objectives],
             load_if_exists=True,
         )
+        if self._seeds_are_open and (before := study.user_attrs.get("sweep")):
+            self._seed_plan = declared_seed_plan(before)
         agree(study, declaration_of(self.base, self.space, self._seed_plan, self._objectives))
         num_trials = len(study.get_trials(deepcopy=False))
         study.sampler = self._make_sampler(sampler_seed(self.base.seed, worker, num_trials))
@@ -208,7 +212,7 @@ class Sweep:
     @contextmanager
     def _opened_storage(self, say: Callable[[str], None]) -> Iterator[BaseStorage]:
         storage = open_storage(
-            self._storage or self._folder.database,
+            self._url.render_as_string(hide_password=False),
             heartbeat_interval=max(1, self._grace_seconds // 4),
             grace_period=self._grace_seconds,
             say=say,

@@ -106,19 +106,19 @@ class Failures:
         self._limit = limit
         self._kind, self._count = "", 0
 
-    def take(self, outcome: TrialOutcome) -> None:
-        """Takes note of how a trial ended.
+    def take(self, status: str, reason: str) -> None:
+        """Takes note of how a trial ended, and why.
 
         Raises:
             SweepFailed: too many have failed in the same way.
         """
-        kind = re.sub(r"[-+.\d]+", "#", outcome.reason) if outcome.status == "failed" else ""
+        kind = re.sub(r"[-+.\d]+", "#", reason) if status == "failed" else ""
         self._count = self._count + 1 if kind and kind == self._kind else 1
         self._kind = kind
         if kind and self._count >= self._limit:
             raise SweepFailed(
                 f"At most {self._limit - 1} trials in a row may fail in the same way, but "
-                f"{self._count} did: {outcome.reason}. Mend the environment or narrow the search "
+                f"{self._count} did: {reason}. Mend the environment or narrow the search "
                 "space, and start again."
             )
 
@@ -127,7 +127,8 @@ class OptunaObjective:
     """The objective of a study: proposes parameters, trains a trial, returns its score.
 
     `study.optimize(OptunaObjective(base, space), n_trials=50)` with any sampler and any pruner; in
-    an ask-and-tell loop, `study.tell(trial, objective(trial))`. A trial that diverges, or whose
+    an ask-and-tell loop, `study.tell(trial, objective(trial))`, where a pruner's TrialPruned is the
+    caller's to catch. A trial that diverges, or whose
     environment raises, has the value NaN, which Optuna takes for a failed trial; a fault of the
     code is raised and ends `optimize`. Each trial's folder is `root_dir/NNNN`, after its number.
 
@@ -172,7 +173,14 @@ class OptunaObjective:
             TrialPruned: the study's pruner ended it.
             KeyboardInterrupt: a signal ended it.
             SweepFailed: too many trials in a row have failed in the same way.
+            ConfigError: the study does not maximise one objective.
         """
+        if trial.study.directions != [optuna.study.StudyDirection.MAXIMIZE]:
+            found = [direction.name.lower() for direction in trial.study.directions]
+            raise ConfigError(
+                f"The study must maximise one objective, the score, but got directions={found}. "
+                'Create it with direction="maximize".'
+            )
         params = self.space.resolve(self.base, suggest(trial, self.space))
         trial.set_user_attr("params", params)
         reporter = OptunaReporter(trial, self._budget, self._warm_up)
@@ -185,7 +193,7 @@ class OptunaObjective:
             config_folder=self._config_folder,
         )
         trial.set_user_attr("outcome", outcome.summary())
-        self._failures.take(outcome)
+        self._failures.take(outcome.status, outcome.reason)
         if outcome.status == "pruned":
             raise optuna.TrialPruned(outcome.reason)
         if outcome.status == "stopped":

@@ -135,7 +135,7 @@ def test_postgresql_restarts_and_one_of_two_coordinators_dies(tmp_path, postgres
         trials=10,
         trial=LONG,
         executor="in-process",
-        confirmation=0.0,
+        confirmation=0.3,
         storage=postgres,
         name="shared",
         grace_seconds=4,

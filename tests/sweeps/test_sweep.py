@@ -12,6 +12,8 @@ from sweeprl.search_spaces import Float, SearchSpace
 from sweeprl.sweeps import Entry, Sweep, SweepFolder, entries_of
 from sweeprl.sweeps.budget import Clock, SweepBudget
 from sweeprl.sweeps.confirmation import Confirmation, candidates, ranking
+from sweeprl.sweeps.slot import slot
+from sweeprl.sweeps.storage import address
 from tests.sweeps.fakes import FakeExecutor, quality
 
 SPACE = SearchSpace(
@@ -313,6 +315,9 @@ def test_no_confirmation(sweep, tmp_path):
         ({"executor": "lane"}, "Did you mean 'lanes'"),
         ({"executor": "lanes", "seconds_per_trial": 5.0}, "needs the executor processes"),
         ({"points": [{"learning_rat": 1.0}]}, "learning_rat"),
+        ({"trials": 1, "points": [{"learning_rate": 1e-3, "epsilon_end": 0.1}]}, "holds 1"),
+        ({"trials": None, "env_steps": 800}, "1 trials of up to 600 env steps, but holds 0"),
+        ({"storage": "mongodb://here"}, "A storage must be a file"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_anything_is_written(sweep, tmp_path, settings, told):
@@ -327,9 +332,7 @@ def test_a_config_without_a_budget_is_refused(base, tmp_path):
 
 
 def test_two_processes_cannot_run_one_embedded_sweep(sweep, tmp_path):
-    from sweeprl.sweeps.slot import slot
-
-    with slot(tmp_path / "sweep", is_alone=True):
+    with slot(tmp_path / "sweep", address(tmp_path / "sweep" / "study.db")):
         with pytest.raises(ConfigError, match="At most one process may run the sweep"):
             sweep().run()
 
@@ -428,3 +431,94 @@ def test_optuna_says_nothing_of_its_own(sweep, capfd):
     sweep(trials=2).run()
     assert capfd.readouterr().err == ""
     assert optuna.logging.get_verbosity() == optuna.logging.INFO
+
+
+def test_a_sweep_may_grow_although_auto_would_choose_other_seeds(sweep, tmp_path):
+    sweep(trials=6).run()
+    result = sweep(FakeExecutor(at_once=8), trials=70).run()
+    assert result.num_trials == 70
+    assert {len(entry.scores) for entry in entries(tmp_path)} == {1}
+    for standing in result.standings:
+        assert len(standing.scores) >= 3  # runs of the smaller sweep's candidates do not count
+
+
+def test_another_folder_cannot_use_the_same_file_at_the_same_time(sweep, tmp_path):
+    file = tmp_path / "one.db"
+    with slot(tmp_path / "other", address(file)):
+        with pytest.raises(ConfigError, match="At most one process"):
+            sweep(storage=str(file)).run()
+    assert sweep(storage=str(file)).run().status == "finished"
+    assert (tmp_path / "sweep" / "best.json").exists()
+
+
+def test_processes_that_always_die_end_the_sweep(sweep, tmp_path):
+    death = ("stopped", "its process was killed by signal 9")
+    with pytest.raises(SweepFailed, match="killed by signal 9"):
+        sweep(FakeExecutor(ending=lambda config: death), max_equal_failures=2).run()
+    assert len(entries(tmp_path)) == 2
+
+
+def test_trials_that_never_score_end_the_sweep(sweep):
+    with pytest.raises(SweepFailed, match="must be a finite number, but is None"):
+        sweep(FakeExecutor(lambda config: None)).run()
+
+
+def test_it_is_said_where_nothing_is_confirmed(sweep):
+    said = []
+
+    class Notes:
+        def show(self, event, progress):
+            said.append(event.get("text"))
+
+    assert not sweep(trials=1, view=Notes()).run().is_confirmed
+    assert "Nothing is confirmed: there is no budget, or no score, for it." in said
+
+
+class Killed(BaseException):
+    """What a process can do nothing after."""
+
+
+WRITES = (
+    "create_new_trial",
+    "set_trial_param",
+    "set_trial_user_attr",
+    "set_trial_intermediate_value",
+    "set_trial_state_values",
+)
+
+
+def kill_at(monkeypatch, number, is_done):
+    """Lets the n-th write be the last, before or after it is done; none works from then on."""
+    count = iter(range(10**6))
+
+    def fatal(write):
+        def last(self, *args, **kwargs):
+            now = next(count)
+            if now < number or (now == number and is_done):
+                done = write(self, *args, **kwargs)
+                if now < number:
+                    return done
+            raise Killed
+
+        return last
+
+    for name in WRITES:
+        write = getattr(optuna.storages._CachedStorage, name)
+        monkeypatch.setattr(optuna.storages._CachedStorage, name, fatal(write))
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+@pytest.mark.parametrize("number", range(2, 66, 7))
+def test_a_kill_between_any_two_writes_loses_nothing(sweep, tmp_path, monkeypatch, number, is_done):
+    settings = dict(trials=4, confirmation=0.5, seeds="race:2")
+    with monkeypatch.context() as killer:
+        kill_at(killer, number, is_done)
+        with pytest.raises(Killed):
+            sweep(FakeExecutor(at_once=2), **settings).run()
+    result = sweep(FakeExecutor(at_once=2), **settings).run()
+    assert (result.status, result.num_trials) == ("finished", 4)
+    assert [entry.state for entry in entries(tmp_path)] == ["finished"] * 4
+    runs = SweepFolder(tmp_path / "sweep").runs()
+    pairs = [(run.trial.user_attrs["candidate"], run.trial.user_attrs["seed"]) for run in runs]
+    assert len(pairs) == len(set(pairs)) == result.num_runs > 0
+    assert all(attempt.state.is_finished() for attempt in trials_of(tmp_path))

@@ -9,9 +9,7 @@ from optuna.trial import TrialState
 from pytorch_lightning.callbacks import Callback
 
 from sweeprl.errors import ConfigError, SweepFailed
-from sweeprl.launcher import TrialRecord
 from sweeprl.search_spaces import Float, SearchSpace
-from sweeprl.trials import TrialOutcome
 from sweeprl.trials.optuna import Failures, OptunaObjective, OptunaReporter
 from tests.executors.conftest import small_config
 
@@ -129,21 +127,23 @@ def test_a_space_that_does_not_fit_is_refused_at_once(base):
         OptunaObjective(base, space)
 
 
-def outcome(status, reason=""):
-    return TrialOutcome((TrialRecord(status=status, reason=reason),))
+def test_a_study_that_minimises_is_refused(base):
+    study = optuna.create_study()
+    with pytest.raises(ConfigError, match=r"directions=\['minimize'\]"):
+        study.optimize(OptunaObjective(base, SPACE), n_trials=1)
 
 
 def test_failures_of_one_kind_in_a_row_are_too_many():
     failures = Failures(3)
-    failures.take(outcome("failed", "NaN at step 10"))
-    failures.take(outcome("failed", "NaN at step 2000"))
+    failures.take("failed", "NaN at step 10")
+    failures.take("failed", "NaN at step 2000")
     with pytest.raises(SweepFailed, match="3 did: NaN at step 7"):
-        failures.take(outcome("failed", "NaN at step 7"))
+        failures.take("failed", "NaN at step 7")
 
 
-@pytest.mark.parametrize("between", [outcome("finished"), outcome("failed", "another")])
+@pytest.mark.parametrize("between", [("finished", ""), ("failed", "another")])
 def test_what_comes_between_starts_the_count_again(between):
     failures = Failures(2)
-    failures.take(outcome("failed", "NaN"))
-    failures.take(between)
-    failures.take(outcome("failed", "NaN"))
+    failures.take("failed", "NaN")
+    failures.take(*between)
+    failures.take("failed", "NaN")
