@@ -75,6 +75,8 @@ class Session:
         per_run = budget_of(self.base)
         num_runs = self.budget.confirmation_runs(found, per_run)
         chosen = candidates(found, self.budget.trials or len(found), num_runs)
+        if self.budget.confirmation and self.budget.env_steps is None:
+            num_runs = max(num_runs, len(chosen))  # small sweeps: one each, if they have time
         if num_runs < len(chosen) or not any(entry.state == "finished" for entry in chosen):
             if self.budget.confirmation:
                 self.progress.note("Nothing is confirmed: there is no budget, or no score, for it.")

@@ -470,7 +470,7 @@ def test_it_is_said_where_nothing_is_confirmed(sweep):
         def show(self, event, progress):
             said.append(event.get("text"))
 
-    assert not sweep(trials=1, view=Notes()).run().is_confirmed
+    assert not sweep(trials=None, env_steps=900, view=Notes()).run().is_confirmed
     assert "Nothing is confirmed: there is no budget, or no score, for it." in said
 
 
