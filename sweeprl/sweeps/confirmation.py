@@ -230,7 +230,7 @@ class Confirmation(Stage):
         attributes = dict(zip(("candidate", "seed"), following, strict=True))
         study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
-    def is_surplus(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
+    def is_one_too_many(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
         """Whether nobody has enqueued it, others have, too, or its config is none of the best."""
         if trial.user_attrs.get("candidate") not in self._params:
             return True

@@ -167,7 +167,7 @@ class Coordinator:
         """Whether several coordinators have asked at once, or the budget has become smaller."""
         attempts = self._attempts.all()
         is_doubled = is_repeated_twice(trial, attempts)
-        return is_doubled or self._stage.is_surplus(trial, entries_of(attempts))
+        return is_doubled or self._stage.is_one_too_many(trial, entries_of(attempts))
 
     def _trial(self, job: Job, seeds: tuple[int, ...]) -> Trial:
         config = self._stage.config(job, seeds)

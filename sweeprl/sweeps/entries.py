@@ -4,12 +4,19 @@ An attempt that was interrupted ends as failed in Optuna, and a new trial takes 
 same parameters, seeds and folder, and the reports so far. What belongs together says so in its user
 attributes:
 
-    root         number of the first attempt
-    again_of     number of the attempt before
-    interrupted  why it ended without an outcome
-    is_surplus   asked for by two coordinators at once, and given up before it began
+    params       what was proposed, by dotted path
+    is_default   the config as it was given: trial 0
+    candidate    of a confirmation run: number of the trial that it confirms; seed: on which
+    worker       name of the coordinator that trains it
+    reports      scores on the grid, where the study itself takes none
     so_far       scores of the seeds that are trained, where others are to follow
     outcome      how it went
+    interrupted  why it ended without an outcome
+    tries        attempts in a row without progress, which is the next
+    progress     seeds that are trained, and environment steps of the latest report
+    root         number of the first attempt
+    again_of     number of the attempt before
+    is_surplus   asked for by two coordinators at once, and given up before it began
 """
 
 from __future__ import annotations

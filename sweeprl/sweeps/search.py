@@ -56,7 +56,7 @@ class Search(Stage):
         most = budget_of(self._base) * len(self._seed_plan.all)
         return self._budget.allows_search(entries, self._clock.seconds, most)
 
-    def is_surplus(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
+    def is_one_too_many(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
         """Whether the budget did not allow it after those that had begun before."""
         before = [entry for entry in entries if entry.number < root_of(trial)]
         if trial.user_attrs.get("is_default") and any(entry.is_default for entry in before):

@@ -81,7 +81,7 @@ class Stage(ABC):
         """Whether a trial that nobody has asked for yet is wanted now."""
 
     @abstractmethod
-    def is_surplus(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
+    def is_one_too_many(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
         """Whether one that was just asked for is too much, or there already."""
 
     def enqueue(self, study: optuna.Study, entries: Sequence[Entry]) -> None:

@@ -636,6 +636,6 @@ def test_the_device_may_be_another_than_the_configs_say(tmp_path):
     lines = []
     reporter = MemoryReporter()
     LanesExecutor(gpus=None, say=lines.append).run([Trial(config, reporter)])
-    assert lines == ["1 lanes of DQN on cpu."]
+    assert lines == ["1 lane of DQN on cpu."]
     with pytest.raises(ConfigError, match="GPU 7 must be visible"):
         LanesExecutor(gpus=[7]).run([Trial(small_config(tmp_path / "gpu"), MemoryReporter())])

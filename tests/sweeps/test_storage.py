@@ -231,7 +231,7 @@ def test_the_grace_period_exceeds_the_interval(tmp_path):
 )
 def test_the_driver_is_the_third_psycopg_unless_another_is_named(url, driver):
     pytest.importorskip("psycopg")
-    assert module._address(url).drivername == driver
+    assert module.address(url).drivername == driver
 
 
 @pytest.mark.parametrize(

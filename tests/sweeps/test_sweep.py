@@ -428,9 +428,14 @@ def test_two_runs_tell_no_interval():
 
 
 def test_optuna_says_nothing_of_its_own(sweep, capfd):
-    sweep(trials=2).run()
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    try:
+        sweep(trials=2).run()
+        assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    finally:
+        optuna.logging.set_verbosity(before)
     assert capfd.readouterr().err == ""
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
 
 
 def test_a_sweep_may_grow_although_auto_would_choose_other_seeds(sweep, tmp_path):
