@@ -154,14 +154,14 @@ def _encoded_value(key: str, codec: Codec[Any], params: Mapping[str, Any], neare
 
 
 def _branch(key: str, nested: Nested, params: Mapping[str, Any], nearest: bool) -> str:
-    """The branch that `params` come from: its value fits, and most parameters."""
+    """The branch that `params` come from: its value is there, and most of its parameters."""
     fitting = [name for name, branch in nested.branches.items() if _fits(key, branch, params)]
     sizes: dict[str, int] = {}
     for name in fitting:
         with suppress(ConfigError):
             sizes[name] = len(_encoded(nested.branches[name].parameters, params, False, ""))
     if sizes:
-        return max(sizes, key=lambda name: sizes[name])
+        return max(sizes, key=lambda name: (nested.branches[name].has_value, sizes[name]))
     if nearest:
         return fitting[0] if fitting else next(iter(nested.branches))
     raise ConfigError(

@@ -77,6 +77,13 @@ def test_what_is_encoded_is_decoded_as_itself(space, seed):
     assert all(equal(again[key], params[key]) for key in params)
 
 
+def test_a_branch_with_the_value_goes_before_one_without():
+    branches = {"none": Branch(), "one": Branch(value="b c")}
+    parameters = SearchSpace(parameters={"x": Nested(branches=branches)}).parameters
+    assert decoded(parameters, encoded(parameters, {"x": "b c"})) == {"x": "b c"}
+    assert decoded(parameters, encoded(parameters, {})) == {}
+
+
 def test_values_become_latents():
     assert encoded(SPACE, PARAMS) == LATENTS
 
