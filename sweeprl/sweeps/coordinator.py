@@ -125,21 +125,22 @@ class Coordinator:
         self._attempts.recover_now_and_then(self._live)
         for _ in range(_MOST_SURPLUS):
             trials = self._attempts.all()
-            if not any(trial.state is TrialState.WAITING for trial in trials):
+            has_waited = any(trial.state is TrialState.WAITING for trial in trials)
+            if not has_waited:
                 entries = entries_of(trials)
                 if not self._stage.wants_more(entries):
                     return None
                 self._stage.enqueue(self._attempts.study, entries)
             with suppress(UpdateFinishedTrialError):  # taken for dead before it had begun
-                job = self._begin()
+                job = self._begin(may_be_too_much=has_waited or not self._attempts.is_alone)
                 if job is not None:
                     return job
         return None
 
-    def _begin(self) -> Job | None:
+    def _begin(self, may_be_too_much: bool) -> Job | None:
         """Begins an attempt; None where it was one too many."""
         trial, frozen = self._attempts.begin()
-        if self._is_too_many(frozen):
+        if may_be_too_much and self._is_too_many(frozen):
             self._attempts.give_up(trial)
             return None
         known = frozen.user_attrs
