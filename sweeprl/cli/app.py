@@ -13,7 +13,7 @@ from sweeprl import registry
 from sweeprl.cli.looking import best, show, trials
 from sweeprl.cli.reproduction import reproduce
 from sweeprl.cli.sensitivity import importance
-from sweeprl.cli.settings import changes_of, load_changed
+from sweeprl.cli.settings import changes_of, check_output, load_changed
 from sweeprl.cli.space import space
 from sweeprl.cli.sweeping import sweep
 from sweeprl.errors import ConfigError
@@ -86,10 +86,7 @@ def generate(
     if to_screen:
         typer.echo(configs.format_config(plain), nl=False)
         return
-    if output.exists() and not overwrite:
-        raise ConfigError(
-            f"'{output}' must not exist yet, but does. Choose another --output or add --overwrite."
-        )
+    check_output(output, overwrite)
     configs.save_config(plain, output)
     typer.echo(f"Wrote {output}. Train with: sweeprl run --config {output}")
 

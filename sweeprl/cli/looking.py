@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeprl.cli.options import Directory, Json, Storage
+from sweeprl.cli.settings import check_output
 from sweeprl.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -185,10 +186,7 @@ def best(
         typer.echo(format_config(found), nl=False)
         return
     assert output is not None
-    if output.exists() and not overwrite:
-        raise ConfigError(
-            f"'{output}' must not exist yet, but does. Choose another --output or add --overwrite."
-        )
+    check_output(output, overwrite)
     save_config(found, output)
     typer.echo(f"Wrote {output}. Train with: sweeprl run --config {output}")
 

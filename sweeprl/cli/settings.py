@@ -12,7 +12,19 @@ from sweeprl.registry import importable
 if TYPE_CHECKING:
     from sweeprl.config import TrialConfig
 
-__all__ = ["changes_of", "load_changed"]
+__all__ = ["changes_of", "check_output", "load_changed"]
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Refuses to write where something lies.
+
+    Raises:
+        ConfigError: something lies there, and `overwrite` is not set.
+    """
+    if output.exists() and not overwrite:
+        raise ConfigError(
+            f"'{output}' must not exist yet, but does. Choose another --output or add --overwrite."
+        )
 
 
 def changes_of(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sweeprl import registry
+from sweeprl.cli.settings import check_output
 from sweeprl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -119,8 +120,5 @@ def _write(output: Path, text: str, form: Form, overwrite: bool) -> None:
             f"--output must end in {' or '.join(suffixes)} for the format {form}, but is "
             f"'{output}'. Choose another --output or --format."
         )
-    if output.exists() and not overwrite:
-        raise ConfigError(
-            f"'{output}' must not exist yet, but does. Choose another --output or add --overwrite."
-        )
+    check_output(output, overwrite)
     write_text(output, text)

@@ -84,13 +84,6 @@ class Progress:
         """Trials that ended here, in this session and stage."""
         return 60 * self._ended_here / max(time.monotonic() - self._began_at, 1e-9)
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Of the stage, if it goes on like this; None where that cannot be told."""
-        if self.planned is None or not self._ended_here:
-            return None
-        return 60 * max(0, self.planned - self.num_ended) / self.trials_per_minute
-
     def begin(self, stage: Stage, planned: int | None, entries: Sequence[Entry]) -> None:
         """Starts a stage, of which some trials may be over."""
         self._stage, self.stage, self.planned = stage, stage.name, planned

@@ -53,16 +53,19 @@ class Search(Stage):
 
     def wants_more(self, entries: Sequence[Entry]) -> bool:
         """Whether the budget allows for one more."""
-        most = budget_of(self._base) * len(self._seed_plan.all)
-        return self._budget.allows_search(entries, self._clock.seconds, most)
+        return self._budget.allows_search(entries, self._clock.seconds, self._most_env_steps)
+
+    @property
+    def _most_env_steps(self) -> int:
+        """What one trial may use."""
+        return budget_of(self._base) * len(self._seed_plan.all)
 
     def is_one_too_many(self, trial: FrozenTrial, entries: Sequence[Entry]) -> bool:
         """Whether the budget did not allow it after those that had begun before."""
         before = [entry for entry in entries if entry.number < root_of(trial)]
         if trial.user_attrs.get("is_default") and any(entry.is_default for entry in before):
             return True
-        most = budget_of(self._base) * len(self._seed_plan.all)
-        return not self._budget.allows_search(before, 0.0, most)
+        return not self._budget.allows_search(before, 0.0, self._most_env_steps)
 
     def propose(self, trial: optuna.Trial) -> dict[str, Any]:
         """What the sampler suggests, within the space's limits; trial 0 changes nothing."""

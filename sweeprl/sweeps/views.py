@@ -7,7 +7,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeprl.launcher.views import ViewName
 from sweeprl.sweeps.drawing import along, duration, interval_text, number, sparkline
 from sweeprl.sweeps.progress import Event, Progress, RunningTrial
 from sweeprl.sweeps.statistics import bootstrap_interval
@@ -24,13 +25,10 @@ __all__ = [
     "LiveView",
     "PlainView",
     "View",
-    "ViewName",
     "json_text",
     "make_view",
     "share_done",
 ]
-
-ViewName = Literal["auto", "live", "plain", "json", "none"]
 
 _SHOWN = 10
 """Most rows of running trials."""
