@@ -1,0 +1,89 @@
+"""A trial that a tuner's own process has started: from its proposal to its outcome."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from sweeprl.config import TrialConfig
+from sweeprl.errors import ConfigError
+from sweeprl.launcher import TrialFolder, TrialModule
+from sweeprl.launcher.views import ViewName
+from sweeprl.trials.backend import TunerBackend
+from sweeprl.trials.running import run_trial
+from sweeprl.trials.trial import TrialOutcome
+
+__all__ = ["StartFrom", "run_proposed"]
+
+
+def run_proposed(
+    base: TrialConfig, backend: TunerBackend, config_folder: Path, view: ViewName = "none"
+) -> TrialOutcome:
+    """Trains what a tuner proposes for this process, and goes on with it after an interruption.
+
+    Args:
+        base: what the proposal is put into; the trial's folder is the tuner's to choose.
+        backend: the tuner.
+        config_folder: a folder whose modules the config may name.
+        view: how progress is shown.
+
+    Raises:
+        ConfigError: the proposal breaks a rule; nothing was trained.
+    """
+    proposal = backend.proposal(base, config_folder)
+    own = TrialFolder(backend.root_dir)
+    begins_anew = proposal.start_from is not None and not own.last.exists()
+    earlier = [StartFrom(proposal.start_from)] if begins_anew and proposal.start_from else []
+    outcome = run_trial(
+        base.model_copy(update={"root_dir": str(own.root)}),
+        proposal.params,
+        backend.reporter(),
+        resume=True,
+        config_folder=str(config_folder),
+        pl_callbacks=earlier,
+        view=view,
+    )
+    if proposal.save_to is not None and outcome.status == "finished":
+        proposal.save_to.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(own.last, proposal.save_to / own.last.name)
+    return outcome
+
+
+class StartFrom(Callback):
+    """Lets a trial begin with the agent of an earlier one, as in population-based training.
+
+    Jaderberg et al., "Population Based Training of Neural Networks", 2017,
+    https://arxiv.org/abs/1711.09846. Networks, optimizers, replay, random streams and
+    the place in the schedules are taken over; hyperparameters, environments and the budget are the
+    trial's own.
+
+    Args:
+        folder: that the earlier trial's checkpoint was left in; without one, as in the first
+            generation, the trial begins as any other.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "last.ckpt"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the agent over.
+
+        Raises:
+            ConfigError: the earlier trial's networks or replay were of another shape.
+        """
+        assert isinstance(pl_module, TrialModule)
+        if not self._path.exists():
+            return
+        checkpoint = torch.load(self._path, map_location="cpu", weights_only=True)
+        learner = pl_module.learner
+        try:
+            learner.load_state_dict(checkpoint["learner"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"A trial that goes on with the agent in '{self._path}' must have its networks, "
+                f"optimizer class and replay size, but: {error}. Leave those out of the space."
+            ) from error

@@ -1,0 +1,241 @@
+"""Trials of NNI beside a manager that is only played; tests/nni has the real one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from sweeprl import TrialConfig
+from sweeprl.errors import ConfigError
+from sweeprl.launcher import TrialFolder, TrialRecord
+from sweeprl.trials.backend import detect_backend
+from sweeprl.trials.nni import NNIBackend, NNITrialFile
+from sweeprl.trials.nni_channel import LibraryChannel, ManagerChannel
+from sweeprl.trials.proposed import run_proposed
+from sweeprl.trials.trial import TrialOutcome
+
+SPACE = {
+    "log2(batch_size)": {"_type": "quniform", "_value": [4, 6, 1]},
+    "learning_rate": {"_type": "loguniform", "_value": [1e-4, 1e-2]},
+}
+
+
+class Manager:
+    """Answers what a trial asks the real one."""
+
+    def __init__(self) -> None:
+        self.proposal = {"log2(batch_size)": 5.0, "learning_rate": 0.002}
+        self.knows_after = 0
+        """Requests for its parameters before the trial is known."""
+        self.metrics: list[dict] = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/prefix/env/local-env/abcde"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def values(self, kind: str) -> list[dict]:
+        return [json.loads(metric["value"]) for metric in self.metrics if metric["type"] == kind]
+
+    def answer(self, path: str):
+        if path.endswith("/trial-jobs/abcde"):
+            self.knows_after -= 1
+            if self.knows_after >= 0:
+                return {"id": "abcde"}
+            record = json.dumps({"parameter_id": 7, "parameters": self.proposal})
+            return {"hyperParameters": [record]}
+        if path.endswith("/experiment"):
+            return {"params": {"searchSpace": SPACE}}
+        assert path == "/prefix/api/v1/nni/metric-data/abcde"
+        return self.metrics
+
+    def _handler(manager):  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.reply(manager.answer(self.path))
+
+            def do_PUT(self) -> None:
+                content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                assert (self.path, content["type"]) == ("/prefix/env/local-env/abcde", "metric")
+                manager.metrics.append(json.loads(content["metric"]))
+                self.reply({})
+
+            def reply(self, content) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps(content).encode())
+
+            def log_message(self, *arguments) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def manager():
+    played = Manager()
+    yield played
+    played.close()
+
+
+@pytest.fixture
+def environ(manager, tmp_path) -> dict[str, str]:
+    (tmp_path / "out").mkdir()
+    return {
+        "NNI_PLATFORM": "local",
+        "NNI_EXP_ID": "exp",
+        "NNI_TRIAL_JOB_ID": "abcde",
+        "NNI_OUTPUT_DIR": str(tmp_path / "out"),
+        "NNI_TRIAL_COMMAND_CHANNEL": manager.url,
+    }
+
+
+@pytest.fixture
+def base(small_config) -> TrialConfig:
+    return TrialConfig.of({**small_config("DQN"), "report_every_env_steps": 100})
+
+
+def backend_of(environ) -> NNIBackend:
+    found = detect_backend(environ)
+    assert isinstance(found, NNIBackend)
+    return found
+
+
+def outcome(status: str, score: float | None) -> TrialOutcome:
+    return TrialOutcome((TrialRecord(status=status, score=score),))
+
+
+def test_only_a_process_that_nni_has_started_is_a_trial(environ):
+    assert detect_backend({}) is None
+    assert detect_backend({"NNI_PLATFORM": "unittest", "NNI_TRIAL_JOB_ID": "x"}) is None
+    assert isinstance(backend_of(environ).channel, ManagerChannel)
+
+
+def test_other_machines_and_older_versions_go_through_the_library(environ):
+    assert isinstance(backend_of({**environ, "NNI_PLATFORM": "remote"}).channel, LibraryChannel)
+    del environ["NNI_TRIAL_COMMAND_CHANNEL"]
+    assert isinstance(backend_of(environ).channel, LibraryChannel)
+
+
+def test_a_trial_takes_its_own_parameters_and_reports_every_grid_point(
+    manager, environ, base, tmp_path
+):
+    manager.knows_after = 2
+    ended = run_proposed(base, backend_of(environ), tmp_path)
+    assert ended.status == "finished"
+    trained = TrialFolder(tmp_path / "out").load_config().frame_config
+    assert (trained.batch_size, trained.learning_rate) == (32, 0.002)
+    kept = NNITrialFile.load(tmp_path / "out")
+    assert kept is not None
+    assert kept.params == {"batch_size": 32, "learning_rate": 0.002}
+    assert (kept.parameter_id, kept.final, kept.is_final_delivered) == (7, ended.score, True)
+    assert [point["env_steps"] for point in manager.values("PERIODICAL")] == [
+        at for at, _ in kept.reports
+    ]
+    assert [metric["sequence"] for metric in manager.metrics[:-1]] == list(range(len(kept.reports)))
+    assert {metric["parameter_id"] for metric in manager.metrics} == {7}
+    assert [one["default"] for one in manager.values("FINAL")] == [ended.score]
+
+
+def test_the_number_of_a_study_comes_back_with_every_report(manager, environ, base, tmp_path):
+    manager.proposal["_trial"] = 12
+    run_proposed(base, backend_of(environ), tmp_path)
+    assert {point["trial"] for point in manager.values("PERIODICAL")} == {12}
+
+
+def test_what_nni_has_is_not_sent_again(manager, environ, base, tmp_path):
+    run_proposed(base, backend_of(environ), tmp_path)
+    before = list(manager.metrics)
+    assert run_proposed(base, backend_of(environ), tmp_path).status == "finished"
+    assert manager.metrics == before
+
+
+def test_what_did_not_arrive_is_sent_when_the_trial_goes_on(manager, environ, base, tmp_path):
+    run_proposed(base, backend_of(environ), tmp_path)
+    sent, manager.metrics = list(manager.metrics), []
+    run_proposed(base, backend_of(environ), tmp_path)
+    assert [m["value"] for m in manager.metrics] == [m["value"] for m in sent]
+
+
+def test_a_manager_that_is_gone_does_not_hurt_the_training(
+    manager, environ, base, tmp_path, caplog
+):
+    backend = backend_of(environ)
+    backend.proposal(base, tmp_path)
+    reporter = backend.reporter()
+    manager.close()
+    with caplog.at_level(logging.WARNING):
+        reporter.report(100, 1.0)
+        reporter.report(200, 2.0)
+        reporter.finish(outcome("finished", 2.0))
+    assert len([r for r in caplog.records if "did not take a report" in r.message]) <= 4
+    kept = NNITrialFile.load(tmp_path / "out")
+    assert kept is not None
+    assert (kept.reports, kept.num_delivered, kept.final) == ([(100, 1.0), (200, 2.0)], 0, 2.0)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
+def test_nothing_that_would_stall_a_tuner_is_sent(manager, environ, base, tmp_path, score):
+    backend = backend_of(environ)
+    backend.proposal(base, tmp_path)
+    reporter = backend.reporter()
+    if score is not None:
+        reporter.report(100, score)
+    reporter.finish(outcome("finished", score))
+    reporter.finish(outcome("failed", None))
+    assert manager.metrics == []
+
+
+def test_a_proposal_outside_the_space_is_refused(manager, environ, base, tmp_path):
+    manager.proposal["learning_rate"] = 3.0
+    with pytest.raises(ConfigError, match="'learning_rate' must lie in"):
+        run_proposed(base, backend_of(environ), tmp_path)
+    assert not TrialFolder(tmp_path / "out").record.exists()
+
+
+def test_a_manager_that_never_knows_the_trial_is_given_up(manager):
+    manager.knows_after = 10**9
+    channel = ManagerChannel(manager.url, "abcde", patience=0.2)
+    with pytest.raises(ConfigError, match="within 0.2 s, but .*: it has none yet"):
+        channel.parameters()
+
+
+def test_a_proxy_is_not_asked_for_this_machine(manager, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert ManagerChannel(manager.url, "abcde").parameters()[1] == 7
+
+
+def test_a_population_hands_its_agents_on(manager, environ, base, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    folders = {"load_checkpoint_dir": str(first), "save_checkpoint_dir": str(second)}
+    manager.proposal |= folders
+    run_proposed(base, backend_of(environ), tmp_path)
+    assert (second / "last.ckpt").exists()
+    manager.proposal |= {"load_checkpoint_dir": str(second), "learning_rate": 0.005}
+    (tmp_path / "next").mkdir()
+    run_proposed(base, backend_of({**environ, "NNI_OUTPUT_DIR": str(tmp_path / "next")}), tmp_path)
+    import torch
+
+    states = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        for folder in (tmp_path / "out", tmp_path / "next")
+    ]
+    steps = [state["train_data"]["counts"][0] for state in states]
+    updates = [state["learner"]["counts"][1] for state in states]
+    assert steps[0] == pytest.approx(steps[1], abs=500)  # a budget each
+    assert updates[1] > updates[0]  # and one agent
+
+
+def test_importing_nni_leaves_output_and_log_level_alone(monkeypatch):
+    before = sys.stdout, logging.getLogger().level
+    with pytest.raises(ConfigError, match="NNI must have parameters"):
+        with pytest.warns(RuntimeWarning, match="without runtime"):
+            LibraryChannel().parameters()
+    assert (sys.stdout, logging.getLogger().level) == before
