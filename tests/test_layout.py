@@ -24,6 +24,7 @@ LAYERS = [
     {"trials"},
     {"executors"},
     {"sweeps"},
+    {"nni"},
     {"report", "testing"},
     {"cli"},
     {"__main__"},

@@ -1,0 +1,139 @@
+"""`sweeprl nni create|resume|stop|status`: NNI experiments, confined and looked after."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sweeprl.nni.listing import Experiment
+
+__all__ = ["nni"]
+
+nni = typer.Typer(help="NNI experiments, confined to this machine and looked after.")
+
+_Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's ID.")]
+_Port = Annotated[
+    int | None, typer.Option(help="Of the web page; by default a free one from 8080 on.")
+]
+_KeepOpen = Annotated[
+    bool, typer.Option("--keep-open", help="Keep the web page when all is done, until Ctrl-C.")
+]
+_Detach = Annotated[
+    bool, typer.Option("--detach", help="Return at once; a background process looks after it.")
+]
+
+
+@nni.command()
+def create(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="As `sweeprl nni-config` writes it.")
+    ],
+    port: _Port = None,
+    keep_open: _KeepOpen = False,
+    in_background: _Detach = False,
+) -> None:
+    """Runs an NNI experiment that only this machine can reach, until it is done."""
+    from sweeprl.nni import experiments
+
+    _run(lambda: experiments.create(folder, port), keep_open, in_background)
+
+
+@nni.command()
+def resume(
+    experiment_id: _Id,
+    port: _Port = None,
+    keep_open: _KeepOpen = False,
+    in_background: _Detach = False,
+) -> None:
+    """Goes on with an NNI experiment that was stopped or has broken down."""
+    from sweeprl.nni import experiments
+
+    _run(lambda: experiments.resume(experiment_id, port), keep_open, in_background)
+
+
+@nni.command()
+def stop(experiment_id: _Id) -> None:
+    """Stops an NNI experiment; its trials save their checkpoints."""
+    from sweeprl.nni import experiments
+
+    experiments.stop(experiment_id)
+    typer.echo(f"Stopped. Go on with: sweeprl nni resume {experiment_id}")
+
+
+@nni.command()
+def status(experiment_id: _Id) -> None:
+    """Shows how an NNI experiment goes."""
+    from sweeprl.cli.tables import print_pairs
+    from sweeprl.nni.listing import find
+
+    experiment = find(experiment_id)
+    facts = _running(experiment) if experiment.is_running else _at_rest(experiment)
+    print_pairs([("experiment", experiment.id), ("folder", str(experiment.folder)), *facts])
+
+
+def _running(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    from sweeprl.nni.tally import JobTally, is_maximized
+
+    manager = experiment.manager
+    tally, jobs = JobTally(is_maximized(manager.profile().get("params", {}))), manager.jobs()
+    tally.add(jobs)
+    word, errors = manager.status()
+    yield "web page", experiment.address
+    yield "status", "; ".join([word, *errors])
+    yield "running", f"{len(jobs) - len(tally)} trials"
+    yield "ended", tally.summary()
+
+
+def _at_rest(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    from sweeprl.nni.processes import find_processes
+
+    num_left = sum(map(len, find_processes(experiment.id)))
+    yield "status", f"broken down; {num_left} processes are left" if num_left else "not running"
+    yield "go on", f"sweeprl nni resume {experiment.id}"
+
+
+def _run(begin: Callable[[], str], keep_open: bool, in_background: bool) -> None:
+    from sweeprl.nni.watching import attend, detach
+
+    if in_background:
+        experiment_id = _shown(begin())
+        log = detach(experiment_id, keep_open=keep_open)
+        _show_next(("follow", f"tail -f {log}"), ("stop", f"sweeprl nni stop {experiment_id}"))
+        return
+    shown: list[str] = []
+
+    def begin_and_show() -> str:
+        shown.append(_shown(begin()))
+        return shown[0]
+
+    code = attend(begin_and_show, typer.echo, keep_open=keep_open)
+    if code:
+        _show_next(("go on", f"sweeprl nni resume {shown[0]}"))
+    sys.exit(code)
+
+
+def _shown(experiment_id: str) -> str:
+    from sweeprl.cli.tables import print_pairs
+    from sweeprl.nni.listing import find
+
+    experiment = find(experiment_id)
+    print_pairs(
+        [
+            ("experiment", experiment_id),
+            ("web page", f"{experiment.address} (from this machine only)"),
+            ("folder", str(experiment.folder)),
+        ]
+    )
+    return experiment_id
+
+
+def _show_next(*pairs: tuple[str, str]) -> None:
+    from sweeprl.cli.tables import print_pairs
+
+    typer.echo()
+    print_pairs(pairs)

@@ -1,0 +1,187 @@
+"""NNI experiments: created confined, resumed and stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock
+
+from sweeprl.errors import ConfigError, SweepFailed
+from sweeprl.nni.confinement import UMASK, confined_environment
+from sweeprl.nni.listing import Experiment, find, nni_home
+from sweeprl.nni.processes import end_orderly, end_processes, find_processes
+from sweeprl.nni.resuming import prepare_resume
+
+__all__ = ["create", "resume", "stop"]
+
+_FIRST_PORT = 8080
+_START_SECONDS = 60.0
+_LOOPBACK = ("localhost", "127.0.0.1")
+
+
+def create(folder: str | Path, port: int | None = None) -> str:
+    """Starts the experiment of a folder such that only this machine and user reach it.
+
+    Args:
+        folder: with `config.yml`, as `sweeprl nni-config` writes it.
+        port: of the web page; the first free one from 8080 on by default.
+
+    Returns:
+        The experiment's ID. It runs on its own from now on; `sweeprl.nni.watch` looks after it.
+
+    Raises:
+        ConfigError: something is wrong with the folder, its config or the port.
+        SweepFailed: NNI did not start it.
+    """
+    config = Path(folder).resolve() / "config.yml"
+    _check(config)
+    return _start("create", str(config), port=port)
+
+
+def resume(experiment_id: str, port: int | None = None) -> str:
+    """Goes on with an experiment that was stopped, or whose manager broke down.
+
+    What is left of its processes is ended first, trials with a checkpoint: they would fight with
+    the new ones. A seeded tuner of NNI's gets another seed, since it would repeat its suggestions.
+
+    Args:
+        experiment_id: as `create` returned it.
+        port: of the web page; the same as before by default, where it is free.
+
+    Raises:
+        ConfigError: there is no such experiment, or it runs.
+        SweepFailed: NNI did not start it.
+    """
+    experiment = find(experiment_id)
+    if find_processes(experiment_id).managers and experiment.is_running:
+        raise ConfigError(
+            f"Only an experiment that does not run can be resumed, but '{experiment_id}' runs at "
+            f"{experiment.address}. Stop it with: sweeprl nni stop {experiment_id}"
+        )
+    end_processes(experiment_id)
+    prepare_resume(experiment.folder)
+    if port is None and experiment.port and _is_free(experiment.port):
+        port = experiment.port
+    return _start("resume", experiment_id, port=port, last=str(experiment.folder.parent))
+
+
+def stop(experiment_id: str) -> None:
+    """Stops an experiment such that it can be resumed: trials save their checkpoints.
+
+    Raises:
+        ConfigError: there is no such experiment.
+    """
+    end_orderly(find(experiment_id).id)
+
+
+def _check(config: Path) -> None:
+    if not config.is_file():
+        raise ConfigError(
+            f"An experiment's folder must hold a config.yml, but '{config}' does not exist. "
+            "Write one with: sweeprl nni-config"
+        )
+    try:
+        content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"'{config}' must be YAML, but is not: {error}") from None
+    if not isinstance(content, dict) or "trainingServicePlatform" in content:
+        raise ConfigError(
+            f"'{config}' must be a config of NNI's second format, with `trainingService:` for "
+            "example, but is not. Write one with: sweeprl nni-config"
+        )
+    _check_reachable(content)
+
+
+def _check_reachable(content: dict[str, Any]) -> None:
+    service = content.get("trainingService")
+    platform = service.get("platform") if isinstance(service, dict) else None
+    address = content.get("nniManagerIp")
+    if platform in (None, "local") or address in _LOOPBACK:
+        return
+    raise ConfigError(
+        "`nniManagerIp: 127.0.0.1` must hold where trials are on other machines, since the manager "
+        f"is heard on this one only, but got {address}. Set it, choose a --port, and lead it there "
+        "with: ssh -N -R PORT:127.0.0.1:PORT HOST"
+    )
+
+
+def _start(action: str, what: str, *, port: int | None, last: str | None = None) -> str:
+    nni_home().mkdir(mode=0o777 & ~UMASK, exist_ok=True)
+    with FileLock(nni_home() / ".sweeprl-start.lock", mode=0o600):  # two would choose the same port
+        chosen = _free_port() if port is None else _checked_port(port)
+        arguments = [action, what, str(chosen), *([last] if last else [])]
+        answer = _run_starter(arguments)
+    if "refused" in answer:
+        raise ConfigError(f"'{what}' is not what NNI reads: {answer['refused']}")
+    if "failed" in answer:
+        end_processes(answer["id"])
+        raise SweepFailed(f"NNI did not start '{what}': {answer['failed']}")
+    _await_start(find(answer["id"]))
+    return answer["id"]
+
+
+def _run_starter(arguments: list[str]) -> dict[str, str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "sweeprl.nni.starting", *arguments],
+        env=confined_environment(os.environ),
+        umask=UMASK,
+        start_new_session=True,  # neither Ctrl-C nor the terminal's end is for the manager
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode != 0:
+        raise SweepFailed(f"NNI did not start anything:\n{ended.stderr.strip()}")
+    answer: dict[str, str] = json.loads(ended.stdout.rstrip().rpartition("\n")[2])
+    return answer
+
+
+def _await_start(experiment: Experiment) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if not find_processes(experiment.id).managers:
+            break
+        try:
+            status, _ = experiment.manager.status()
+        except OSError:
+            status = "INITIALIZED"
+        if status not in ("INITIALIZED", "ERROR"):
+            return
+        time.sleep(0.2)
+    end_processes(experiment.id)
+    raise SweepFailed(
+        f"Experiment '{experiment.id}' did not begin: {experiment.reason or 'no reason is logged'}."
+        f" Its logs are in {experiment.folder / 'log'}"
+    )
+
+
+def _free_port() -> int:
+    return next(port for port in range(_FIRST_PORT, 65_536) if _is_free(port))
+
+
+def _checked_port(port: int) -> int:
+    if not _is_free(port):
+        raise ConfigError(
+            f"The port must be free, but something listens on {port}. Give another one, or none "
+            "to have one chosen."
+        )
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from sweeprl.nni import watching
+from sweeprl.nni.processes import find_processes
+from sweeprl.nni.watchdog import Outcome
+from tests.nni.folders import PATIENT, free_port, write_folder
+
+
+def started(*arguments) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "sweeprl", "nni", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def ended(*arguments) -> str:
+    process = started(*arguments)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return out
+
+
+def wait_for(condition, seconds=40.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_ctrl_c_stops_in_order_and_a_background_process_goes_on(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    folder = write_folder(tmp_path / "folder", PATIENT, maxTrialNumber=2)
+    process = started("create", folder, "--port", free_port())
+    wait_for(lambda: len(list(home.rglob("trials/*/began"))) == 2)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    experiment_id = re.search(r"experiment +(\w+)", out)[1]
+    assert re.search(r"web page +http://127.0.0.1:\d+ \(from this machine only\)", out)
+    assert "Stopped.\n0 trials." in out
+    assert re.search(f"go on +sweeprl nni resume {experiment_id}", out)
+    assert not find_processes(experiment_id)
+    assert re.search("status +not running", ended("status", experiment_id))
+
+    try:
+        out = ended("resume", experiment_id, "--detach", "--keep-open")
+        log = Path(re.search("follow +tail -f (.*)", out)[1])
+        wait_for(lambda: "The web page stays" in log.read_text())
+        assert "Done: all trials have ended.\n2 trials: 2 succeeded; best 0." in log.read_text()
+        assert log.stat().st_mode & 0o777 == 0o600
+        out = ended("status", experiment_id)
+        assert re.search("status +DONE", out)
+        assert re.search("ended +2 trials: 2 succeeded", out)
+    finally:
+        out = ended("stop", experiment_id)
+    assert out == f"Stopped. Go on with: sweeprl nni resume {experiment_id}\n"
+    assert not find_processes(experiment_id)
+
+
+def test_a_failed_experiment_is_exit_code_1(monkeypatch):
+    monkeypatch.setattr(watching, "watch", lambda *_, **__: Outcome("failed", "so", "0 trials"))
+    lines = []
+    assert watching.attend(lambda: "abc", lines.append) == 1
+    assert lines == ["Failed: so.\n0 trials."]
+    monkeypatch.setattr(watching, "watch", lambda *_, **__: Outcome("stopped", "so", "0 trials"))
+    assert watching.attend(lambda: "abc", lines.append) == 1

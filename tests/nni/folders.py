@@ -1,0 +1,84 @@
+"""Small experiments for the real NNI, and trials that need no training."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import yaml
+
+QUICK = """\
+import nni
+params = nni.get_next_parameter()
+nni.report_intermediate_result({"default": params["x"] / 2})
+nni.report_final_result({"default": params["x"]})
+"""
+
+PATIENT = """\
+import os, pathlib, signal, sys, time
+import nni
+params = nni.get_next_parameter()
+checkpoint = pathlib.Path(os.environ["NNI_OUTPUT_DIR"], "checkpoint")
+
+def save(*_):
+    checkpoint.write_text(str(params["x"]))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, save)
+pathlib.Path(os.environ["NNI_OUTPUT_DIR"], "began").touch()
+if not checkpoint.exists():
+    time.sleep(300)
+nni.report_final_result({"default": params["x"]})
+"""
+"""Waits until it is interrupted, and goes on where it was."""
+
+BROKEN_TUNERS = """\
+import time
+from nni.tuner import Tuner
+
+class BrokenTuner(Tuner):
+    def update_search_space(self, search_space):
+        pass
+
+    def generate_parameters(self, parameter_id, **kwargs):
+        raise ValueError("no idea left")
+
+    def receive_trial_result(self, *args, **kwargs):
+        pass
+
+class HungTuner(BrokenTuner):
+    def generate_parameters(self, parameter_id, **kwargs):
+        time.sleep(300)
+"""
+
+
+def free_port() -> int:
+    """One that this test alone has."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def write_folder(folder: Path, trial: str = QUICK, **settings) -> Path:
+    """Writes config.yml, search_space.json and the trial."""
+    folder.mkdir()
+    (folder / "trial.py").write_text(trial)
+    (folder / "broken.py").write_text(BROKEN_TUNERS)
+    (folder / "search_space.json").write_text(
+        json.dumps({"x": {"_type": "uniform", "_value": [0, 1]}})
+    )
+    config = {
+        "searchSpaceFile": "search_space.json",
+        "trialCommand": f"{sys.executable} trial.py",
+        "trialCodeDirectory": ".",
+        "trialConcurrency": 2,
+        "maxTrialNumber": 4,
+        "tuner": {"name": "Random", "classArgs": {"seed": 1}},
+        "trainingService": {"platform": "local"},
+        **settings,
+    }
+    (folder / "config.yml").write_text(yaml.safe_dump(config))
+    return folder

@@ -1,0 +1,96 @@
+"""The real NNI is broken in the ways it breaks by itself."""
+
+from __future__ import annotations
+
+import pytest
+from filelock import FileLock
+
+from sweeprl.errors import ConfigError
+from sweeprl.nni.experiments import create
+from sweeprl.nni.listing import find
+from sweeprl.nni.processes import find_processes
+from sweeprl.nni.watchdog import Watchdog, watch
+from tests.nni.folders import free_port, write_folder
+
+
+def begun(folder, **settings):
+    return find(create(write_folder(folder, **settings), free_port()))
+
+
+def watched(experiment, say, **settings):
+    watchdog = Watchdog(experiment, say, every_seconds=0.2, **settings)
+    return watchdog.watch(lambda: False, keep_open=False)
+
+
+class Saboteur:
+    """Listens to the watchdog; does a harm when a trial ends, the next one after a resume."""
+
+    def __init__(self, *harms):
+        self.lines, self._harms, self._is_armed = [], list(harms), True
+
+    def __call__(self, line):
+        self.lines.append(line)
+        if line.startswith("Resumed"):
+            self._is_armed = True
+        elif self._harms and self._is_armed:
+            self._is_armed = False
+            self._harms.pop(0)()
+
+
+def test_a_dead_manager_and_a_dead_tuner_cost_no_trial(home, tmp_path):
+    experiment = begun(tmp_path / "folder", maxTrialNumber=5)
+
+    def kill_manager():
+        (manager,) = find_processes(experiment.id).managers
+        manager.kill()
+
+    def kill_tuner():
+        for process in find_processes(experiment.id).dispatchers:
+            process.kill()
+
+    say = Saboteur(kill_manager, kill_tuner)
+    outcome = watched(experiment, say)
+    assert outcome.status == "done"
+    assert outcome.reason == "all trials have ended"
+    assert outcome.trials.startswith("5 trials: 5 succeeded; best 0.")
+    resumed = [line for line in say.lines if line.startswith("Resumed")]
+    assert [line.split(" (")[0] for line in resumed] == ["Resumed", "Resumed"]
+    assert "(1 of 2), since NNI's manager is gone" in resumed[0]
+    assert "(1 of 2), since " in resumed[1]  # a trial has ended in between
+    assert not find_processes(experiment.id)
+
+
+def test_a_tuner_that_raises_is_the_end(home, tmp_path):
+    tuner = {"className": "broken.BrokenTuner", "codeDirectory": "."}
+    experiment = begun(tmp_path / "folder", tuner=tuner)
+    lines = []
+    outcome = watched(experiment, lines.append, max_resumes=1)
+    reason = "its tuner or assessor has raised ValueError: no idea left"
+    assert lines == [f"Resumed (1 of 1), since {reason}"]
+    assert outcome.status == "failed"
+    assert outcome.reason == f"{reason}; resumed 1 time, no trial ended since"
+    assert not find_processes(experiment.id)
+
+
+def test_a_tuner_with_nothing_to_propose_is_the_end_of_a_done_experiment(home, tmp_path):
+    space = {"x": {"_type": "choice", "_value": [1, 2]}}
+    settings = {"searchSpaceFile": None, "searchSpace": space, "tuner": {"name": "GridSearch"}}
+    experiment = begun(tmp_path / "folder", **settings)
+    outcome = watched(experiment, lambda line: None)
+    assert outcome.status == "done"
+    assert outcome.reason == "the tuner has no more trials to propose"
+    assert outcome.trials.startswith("2 trials: 2 succeeded; best 2 by trial")
+
+
+def test_a_tuner_that_hangs_is_a_stall(home, tmp_path):
+    tuner = {"className": "broken.HungTuner", "codeDirectory": "."}
+    experiment = begun(tmp_path / "folder", tuner=tuner)
+    with FileLock(experiment.folder / "watchdog.lock"):
+        with pytest.raises(ConfigError, match="must have one watchdog, but another one"):
+            watch(experiment.id, pytest.fail)
+    outcome = watched(experiment, pytest.fail, max_resumes=0, stall_seconds=1.0)
+    assert outcome.status == "failed"
+    assert outcome.reason.startswith("no trial has run or ended for 1 s; resumed 0 times")
+    assert not find_processes(experiment.id)
+    outcome = watched(experiment, pytest.fail)
+    assert (outcome.status, outcome.reason) == ("stopped", "from elsewhere")
