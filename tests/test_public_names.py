@@ -19,7 +19,10 @@ MODULES = sorted(
 PACKAGES = [name for name in MODULES if hasattr(importlib.import_module(name), "__path__")]
 
 
-COMMANDS = {"sweeprl.cli.app": {"list_names", "generate", "run", "evaluate"}}
+COMMANDS = {
+    "sweeprl.cli.app": {"list_names", "generate", "run", "evaluate"},
+    "sweeprl.cli.nni": {"create", "resume", "stop", "status"},
+}
 """Functions that typer calls, and nobody else."""
 
 

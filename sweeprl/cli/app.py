@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,8 @@ import typer
 
 from sweeprl import registry
 from sweeprl.cli.looking import best, show, trials
+from sweeprl.cli.nni import nni
+from sweeprl.cli.nni_config import nni_config
 from sweeprl.cli.reproduction import reproduce
 from sweeprl.cli.sensitivity import importance
 from sweeprl.cli.settings import changes_of, check_output, load_changed
@@ -31,8 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(space)
-for _command in (sweep, trials, best, show, reproduce, importance):
+for _command in (sweep, trials, best, show, reproduce, importance, nni_config):
     app.command()(_command)
+app.add_typer(nni, name="nni")
 
 
 @app.command("list")
@@ -113,8 +117,13 @@ def run(
         bool, typer.Option("--json", help="Progress and result as JSON lines.")
     ] = False,
 ) -> None:
-    """Trains one trial."""
+    """Trains one trial; in an NNI experiment, the one that NNI has started the process for."""
     changes = changes_of(settings or [], seed, root_dir)
+    if config is not None and "NNI_PLATFORM" in os.environ:
+        from sweeprl.cli.proposed import run_in_experiment
+
+        run_in_experiment(config, changes)
+        return
     folder: Path | None
     if config is not None and resume is None:
         trial, folder = load_changed(config, changes), config.resolve().parent

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "nni_configs"
+EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/config.yml"))
+
+
+def generate(folder: Path) -> None:
+    spec = importlib.util.spec_from_file_location("generate", FOLDER / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.write_all(folder)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.glob("*/*"))}
+
+
+def test_the_committed_experiments_are_those_that_the_script_writes(tmp_path):
+    generate(tmp_path)
+    assert contents(tmp_path) == {
+        name: text for name, text in contents(FOLDER).items() if "__pycache__" not in name
+    }
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_nni_reads_each(name):
+    from nni.experiment.config import ExperimentConfig
+
+    config = ExperimentConfig.load(FOLDER / name / "config.yml")
+    config.canonical_copy().validate()
