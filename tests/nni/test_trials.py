@@ -1,0 +1,196 @@
+"""Whole experiments with the real NNI, whose trials train, fail, and are killed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sweeprl import TrialConfig
+from sweeprl.config import check_applied
+from sweeprl.launcher import TrialFolder
+from sweeprl.nni import create, watch, write_experiment
+from sweeprl.nni.listing import Experiment, find
+from sweeprl.nni.processes import find_processes
+from sweeprl.search_spaces import SearchSpace
+from sweeprl.trials.nni import NNITrialFile
+from tests.nni.folders import free_port
+
+SPACE = SearchSpace.of(
+    {
+        "learning_rate": {"_type": "loguniform", "_value": [1e-4, 1e-2]},
+        "log2(batch_size)": {"_type": "quniform", "_value": [4, 6, 1]},
+        "update_rate": {"_type": "uniform", "_value": [0.01, 0.1]},
+    }
+)
+
+FAULTY = """\
+import gymnasium as gym
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Broken(CartPoleEnv):
+    def step(self, action):
+        state, _, terminated, truncated, info = super().step(action)
+        return state, float("nan"), terminated, truncated, info
+
+gym.register("NaN-v0", entry_point=Broken, max_episode_steps=500)
+"""
+
+TRIAL = """\
+import os, pathlib, signal, sys, time
+
+folder, number = pathlib.Path(os.environ["NNI_OUTPUT_DIR"]), int(os.environ["NNI_TRIAL_SEQ_ID"])
+command = [sys.executable, "-m", "sweeprl", "run", "--config", "base.json"]
+if number == 0:
+    sys.exit(3)  # before it has taken its parameters
+if number == 1:
+    command += ["--set", 'train_env_config.env_name="faulty:NaN-v0"']
+if number == 2:
+    command += ["--set", "replay_size=8"]  # below every batch that can be proposed
+if number == 3 and os.fork() == 0:
+    trial = os.getppid()
+    kept = folder / "nni.json"
+    while not kept.exists() or '"num_delivered": 0' in kept.read_text():
+        time.sleep(0.05)
+    os.kill(trial, signal.SIGKILL)
+    os._exit(0)
+os.execv(command[0], command)
+"""
+
+ASSESSOR = """\
+import os, pathlib
+from nni.assessor import AssessResult, Assessor
+
+class StopOne(Assessor):
+    stopped = None
+
+    def assess_trial(self, trial_job_id, trial_history):
+        if len(trial_history) >= 2 and self.stopped in (None, trial_job_id):
+            self.stopped = trial_job_id
+            return AssessResult.Bad
+        return AssessResult.Good
+"""
+
+
+@pytest.fixture
+def base(small_config) -> TrialConfig:
+    return TrialConfig.of(
+        {**small_config("DQN"), "report_every_env_steps": 250, "max_env_steps": 3000}
+    )
+
+
+def begun(base: TrialConfig, folder: Path, **settings) -> Experiment:
+    """An experiment whose trials meet what TRIAL does to them."""
+    files = write_experiment(base, folder, SPACE, tuner="TPE", concurrency=2)
+    for name, text in (("trial", TRIAL), ("faulty", FAULTY), ("stopping", ASSESSOR)):
+        (folder / f"{name}.py").write_text(text)
+    written = yaml.safe_load(files.config.read_text()) | settings
+    files.config.write_text(yaml.safe_dump(written))
+    return find(create(folder, free_port()))
+
+
+def trials_of(experiment: Experiment) -> dict[str, Path]:
+    folder = experiment.folder / "environments" / "local-env" / "trials"
+    return {path.name: path for path in folder.iterdir()}
+
+
+def check_parameters(folder: Path, base: TrialConfig) -> NNITrialFile:
+    """What the tuner proposed, what we kept and what was trained are the same."""
+    kept = NNITrialFile.load(folder)
+    assert kept is not None
+    proposal = kept.proposal
+    assert kept.params["batch_size"] == 2 ** proposal["log2(batch_size)"]
+    assert kept.params["learning_rate"] == proposal["learning_rate"]
+    assert kept.params["update_rate"] == proposal["update_rate"]
+    check_applied(TrialFolder(folder).load_config(), kept.params)
+    return kept
+
+
+def labels(experiment: Experiment) -> dict[str, dict]:
+    """The parameters that NNI shows for each trial."""
+    return {
+        job["trialJobId"]: json.loads(job["hyperParameters"][-1])["parameters"]
+        for job in experiment.manager._get("/trial-jobs")
+        if job.get("hyperParameters")
+    }
+
+
+def test_trials_that_fail_in_every_way_do_not_stop_an_experiment(home, base, tmp_path):
+    experiment = begun(
+        base,
+        tmp_path / "experiment",
+        trialCommand=f"{sys.executable} trial.py",
+        maxTrialNumber=8,
+        assessor={"codeDirectory": ".", "className": "stopping.StopOne"},
+    )
+    seen: dict[str, dict] = {}
+
+    def look() -> bool:
+        seen.update(labels(experiment))
+        return False
+
+    lines: list[str] = []
+    outcome = watch(experiment.id, lines.append, should_stop=look)
+    assert (outcome.status, outcome.reason) == ("done", "all trials have ended")
+    assert not find_processes(experiment.id)
+    folders = trials_of(experiment)
+    assert len(folders) == 8
+    began = {name: folder for name, folder in folders.items() if NNITrialFile.load(folder)}
+    trained = {name: f for name, f in began.items() if TrialFolder(f).record.exists()}
+    kept = {name: check_parameters(folder, base) for name, folder in trained.items()}
+    for name in began:
+        file = NNITrialFile.load(folders[name])
+        assert file is not None
+        assert file.proposal == seen[name]  # none was mixed up
+    records = {name: TrialFolder(folder).load_record() for name, folder in trained.items()}
+    found = sorted(record.status for record in records.values())
+    assert found == ["failed", "finished", "finished", "finished", "running", "stopped"]
+    (stopped,) = (name for name, record in records.items() if record.status == "stopped")
+    assert TrialFolder(folders[stopped]).last.exists()
+    assert 500 <= records[stopped].env_steps < 3000
+    (diverged,) = (name for name, record in records.items() if record.status == "failed")
+    assert "reward" in (folders[diverged] / "trial.log").read_text()
+    refused = [(folders[name] / "trial.stderr").read_text() for name in folders.keys() - began]
+    assert sorted("replay_size" in text for text in refused) == [False, True]
+    assert all(
+        kept[name].is_final_delivered == (r.status == "finished") for name, r in records.items()
+    )
+    text = "\n".join(lines)
+    assert [text.count(word) for word in (" succeeded", " failed", " stopped")] == [3, 3, 2]
+
+
+def test_a_trial_goes_on_when_the_manager_was_killed(home, base, tmp_path):
+    base = base.model_copy(update={"checkpoint_every_seconds": 0.5, "max_env_steps": 6000})
+    experiment = begun(base, tmp_path / "experiment", maxTrialNumber=2)
+
+    def kill_the_manager() -> None:
+        while not any(
+            (file := NNITrialFile.load(folder)) and len(file.reports) >= 4
+            for folder in (trials_of(experiment) if _has_trials(experiment) else {}).values()
+        ):
+            time.sleep(0.05)
+        (manager,) = find_processes(experiment.id).managers
+        manager.kill()
+
+    killer = threading.Thread(target=kill_the_manager, daemon=True)
+    killer.start()
+    lines: list[str] = []
+    outcome = watch(experiment.id, lines.append)
+    assert outcome.status == "done"
+    assert any(line.startswith("Resumed") for line in lines)
+    assert not find_processes(experiment.id)
+    for folder in trials_of(experiment).values():
+        kept = check_parameters(folder, base)
+        steps = [at for at, _ in kept.reports]
+        assert steps == sorted(set(steps))
+        assert (steps[-1], kept.is_final_delivered) == (6000, True)
+        assert TrialFolder(folder).load_record().status == "finished"
+
+
+def _has_trials(experiment: Experiment) -> bool:
+    return (experiment.folder / "environments" / "local-env" / "trials").exists()
