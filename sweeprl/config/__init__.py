@@ -1,7 +1,13 @@
 """Configs: what a trial is told. Frozen, validated as a whole, free of torch."""
 
 from sweeprl.config.base import Config, build
-from sweeprl.config.frame import ClassRef, FrameConfig, ReplayConfig, RolloutConfig
+from sweeprl.config.frame import (
+    ClassRef,
+    FrameConfig,
+    PrioritizedConfig,
+    ReplayConfig,
+    RolloutConfig,
+)
 from sweeprl.config.generate import (
     generate_algorithm_config,
     generate_env_config,
@@ -50,6 +56,7 @@ __all__ = [
     "MultiDiscrete",
     "OneMinus",
     "PowerOfTwo",
+    "PrioritizedConfig",
     "Range",
     "ReplayConfig",
     "RolloutConfig",

@@ -11,7 +11,7 @@ from typing_extensions import Self
 from sweeprl.config.base import Config
 from sweeprl.config.ranges import Choice, Float, Int, Masked, OneMinus, PowerOfTwo, Traced
 
-__all__ = ["ClassRef", "FrameConfig", "ReplayConfig", "RolloutConfig"]
+__all__ = ["ClassRef", "FrameConfig", "PrioritizedConfig", "ReplayConfig", "RolloutConfig"]
 
 
 def _importable_name(reference: Any) -> Any:
@@ -145,6 +145,23 @@ class ReplayConfig(FrameConfig):
                 f"replay_size={self.replay_size}."
             )
         return self
+
+
+class PrioritizedConfig(ReplayConfig):
+    """Off-policy frames whose replay buffer draws by priority.
+
+    A frame's config names it after the config that it adds to, so that the other's defaults stay:
+    `class DQNPerConfig(DQNConfig, PrioritizedConfig)`.
+    """
+
+    priority_alpha: Annotated[float, Field(ge=0, le=1), Float(0.2, 0.9), Traced()] = 0.6
+    """How far the chance to be drawn follows the priority: 0 is uniform, 1 proportional."""
+    priority_beta: Annotated[float, Field(ge=0, le=1), Float(0.2, 1.0), Traced()] = 0.4
+    """How far importance weights make up for it, at the start; 1 is in full."""
+    priority_beta_steps: Annotated[float | None, Field(gt=0), Traced()] = 100_000
+    """Environment steps over which that rises linearly to 1; null leaves it as it is."""
+    priority_epsilon: Annotated[float, Field(gt=0), Traced()] = 1e-6
+    """Added to every priority, so that each transition can be drawn again."""
 
 
 class RolloutConfig(FrameConfig):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweeprl.config import ReplayConfig, RolloutConfig, Transitions, masked
+from sweeprl.config import PrioritizedConfig, ReplayConfig, RolloutConfig, Transitions, masked
 from sweeprl.engine.acting import Acting
 from sweeprl.engine.building import (
     check_same_structure,
@@ -23,6 +23,7 @@ from sweeprl.engine.judge import AgentRows, read_rows
 from sweeprl.engine.lanes import Lanes
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
+from sweeprl.engine.priorities import Priorities
 from sweeprl.engine.replay import FieldLayout, ReplayBuffer, as_action
 from sweeprl.engine.snapshot import Faults, Snapshot, faults_of_losses, faults_of_transitions
 from sweeprl.engine.streams import LaneStreams
@@ -136,10 +137,9 @@ class Learner(Acting):
         self._layout = FieldLayout.of(spec)
         self._replay: ReplayBuffer | None = None
         if isinstance(config, ReplayConfig):
-            self._replay = _replay_buffer(
-                num,
+            self._replay = self._replay_buffer(
+                config,
                 min(replay_size or config.replay_size, config.replay_size),
-                self._layout.width,
                 replay_device or config.replay_device,
             )
         self._observation: ObservationNormalizer | None = None
@@ -148,6 +148,23 @@ class Learner(Acting):
         self._reward: RewardNormalizer | None = None
         if config.normalize_reward:
             self._reward = RewardNormalizer(self.num_envs, hyperparameters["discount"])
+
+    def _replay_buffer(
+        self, config: ReplayConfig, size: int, device: torch.device | str
+    ) -> ReplayBuffer:
+        num, width = self.num_lanes, self._layout.width
+        try:
+            device, priorities = torch.device(device), None
+            if isinstance(config, PrioritizedConfig):
+                priorities = Priorities(num, size, device, self._lanes.settings)
+            return ReplayBuffer(num, size, width, device, priorities)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(
+                f"frame_config.replay_size={size} transitions of {width} numbers must fit on "
+                f"replay_device='{device}', but: {reason}. "
+                'Lower replay_size, or set replay_device to "cpu".'
+            ) from error
 
     # ---- lanes that come and go
 
@@ -325,16 +342,24 @@ class Learner(Acting):
         self._owed -= counts
         batch_size, done, total = int(self._counts["batch_size"].max()), 0, int(counts.max())
         numbers = batch_size * self._layout.width * self.num_lanes
-        per_block = max(1, _BLOCK_NUMBERS.get(self.device.type, 0) // numbers)
-        fewest = int(counts.min())
+        priorities, fewest = self._priorities, int(counts.min())
+        in_block = _BLOCK_NUMBERS.get(self.device.type, 0) // numbers
+        per_block = max(1, in_block) if priorities is None else 1  # each batch changes the next
         while done < total:
             block = min(total - done, per_block)
             batches = self._batches(np.clip(counts - done, 0, block), block, batch_size)
             for number, batch in enumerate(batches, done):
                 active = None if number < fewest else counts > number
                 mask = None if active is None else self._column(active)
-                yield self._learn(self._losses, batch, active, mask, follows=True), mask
+                record = self._learn(self._losses, batch, active, mask, follows=True)
+                if priorities is not None:
+                    priorities.learn(self._lanes.leave(record["priority"]), mask)
+                yield {k: v for k, v in record.items() if k != "priority"}, mask
             done += block
+
+    @property
+    def _priorities(self) -> Priorities | None:
+        return None if self._replay is None else self._replay.priorities
 
     def _column(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device).unsqueeze(1)
@@ -348,8 +373,11 @@ class Learner(Acting):
         rows_used = self._column(sizes).squeeze(1)
         quantiles = self._streams.batches("batch", used, rows_used, largest)
         assert self._replay is not None
-        rows = self._replay.sample(quantiles.flatten(1)).view(*quantiles.shape, -1)
+        rows = self._replay.rows(self._replay.draw(quantiles, self._column(sizes)))
         fields = self._normal(self._to_device(self._layout.unpack(rows, _SCALARS)))
+        if self._priorities is not None:
+            importance = self._priorities.importance(self._column(self.env_steps).float())
+            fields["importance"] = importance.unsqueeze(1).to(self.device)
         if (sizes != batch_size).any():
             places = torch.arange(batch_size, device=self.device)
             fields["weight"] = fields["weight"] * (places < rows_used.view(-1, 1, 1))
@@ -569,20 +597,6 @@ class Learner(Acting):
             self._replay.load_state_dict(state["replay"], lane)
         if self._reward is not None:
             self._reward.load_state_dict(state["reward"], lane)
-
-
-def _replay_buffer(
-    num_lanes: int, size: int, width: int, device: torch.device | str
-) -> ReplayBuffer:
-    try:
-        return ReplayBuffer(num_lanes, size, width, torch.device(device))
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(
-            f"frame_config.replay_size={size} transitions of {width} numbers must fit on "
-            f"replay_device='{device}', but: {reason}. "
-            'Lower replay_size, or set replay_device to "cpu".'
-        ) from error
 
 
 def _steps_that_count(weights: NDArray[Any]) -> NDArray[np.int64]:

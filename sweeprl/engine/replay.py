@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sweeprl.config import ActionSpec, Continuous, Discrete, EnvSpec
+from sweeprl.engine.priorities import Priorities
 from sweeprl.engine.rows import keep_rows
 
 __all__ = ["FieldLayout", "ReplayBuffer", "as_action"]
@@ -73,9 +74,18 @@ class ReplayBuffer:
         size: most transitions kept for each lane.
         width: numbers in a packed transition.
         device: where they are kept.
+        priorities: what draws from them; None draws uniformly.
     """
 
-    def __init__(self, num_lanes: int, size: int, width: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        num_lanes: int,
+        size: int,
+        width: int,
+        device: torch.device,
+        priorities: Priorities | None = None,
+    ) -> None:
+        self.priorities = priorities
         self._rows = torch.empty(num_lanes, size, width, device=device)
         self._first_rows = torch.arange(num_lanes, device=device).unsqueeze(1) * size
         self._stored = torch.zeros(num_lanes, 1, dtype=torch.int64, device=device)
@@ -94,7 +104,7 @@ class ReplayBuffer:
         """Adds rows `(L, R, W)`, dropping the oldest where there is no room.
 
         Args:
-            rows: of every lane.
+            rows: of every lane; their last number is their weight.
             counts: how many of them count, the first ones, `(L, 1)` int64; all where it is None.
         """
         if counts is not None:
@@ -105,7 +115,7 @@ class ReplayBuffer:
         rows = rows[:, skipped:].to(self.device)
         steps = torch.arange(skipped, skipped + rows.shape[1], device=self.device)
         places = (self._stored + steps) % size + self._first_rows
-        self._flat().index_copy_(0, places.view(-1), rows.reshape(-1, rows.shape[-1]))
+        self._write(places.view(-1), rows.reshape(-1, rows.shape[-1]))
         self._stored += skipped + rows.shape[1]
 
     def _store_some(self, rows: Tensor, counts: Tensor) -> None:
@@ -113,22 +123,37 @@ class ReplayBuffer:
         steps = torch.arange(rows.shape[1], device=self.device)
         places = (self._stored + steps) % size + self._first_rows
         lasts = (steps < counts) & (steps >= counts - size)
-        self._flat().index_copy_(0, places[lasts], rows[lasts])
+        self._write(places[lasts], rows[lasts])
         self._stored += counts
 
-    def sample(self, quantiles: Tensor) -> Tensor:
-        """Draws rows with replacement, all with one gather.
+    def _write(self, places: Tensor, rows: Tensor) -> None:
+        self._flat().index_copy_(0, places, rows)
+        if self.priorities is not None:
+            self.priorities.begin(places, rows[:, -1])
+
+    def draw(self, quantiles: Tensor, sizes: Tensor) -> Tensor:
+        """Draws batches of transitions with replacement.
 
         Args:
-            quantiles: uniform numbers in [0, 1), `(L, R)`.
+            quantiles: uniform numbers in [0, 1), for U batches `(L, U, B)`; by priority, U is 1, as
+                what is drawn next depends on what is learned from a batch.
+            sizes: of each lane's batches, `(L, 1)`.
 
         Returns:
-            `(L, R, W)`; zeros of a lane that has nothing yet.
+            Their places, `(L, U, B)` int64; 0 in a lane that has nothing yet.
         """
-        filled = self._stored.clamp(1, self._rows.shape[1])
-        places = (quantiles.to(self.device) * filled).long()
-        places = torch.minimum(places, filled - 1).add_(self._first_rows)
-        return self._flat().index_select(0, places.view(-1)).view(*quantiles.shape, -1)
+        filled = self._stored.clamp(1, self._rows.shape[1]).unsqueeze(2)
+        if self.priorities is not None:
+            places = self.priorities.draw(quantiles[:, 0], sizes).unsqueeze(1)
+        else:
+            places = (quantiles.to(self.device) * filled).long()
+        return torch.minimum(places, filled - 1)
+
+    def rows(self, places: Tensor) -> Tensor:
+        """Returns what is at places `(L, ...)`, with one gather, `(L, ..., W)`."""
+        first_rows = self._first_rows.view(-1, *[1] * (places.dim() - 1))
+        found = self._flat().index_select(0, (places + first_rows).view(-1))
+        return found.view(*places.shape, -1)
 
     def _flat(self) -> Tensor:
         return self._rows.view(-1, self._rows.shape[-1])
@@ -137,26 +162,35 @@ class ReplayBuffer:
         """Forgets what a lane has stored."""
         self._stored[lane] = 0
         self._rows[lane, 0] = 0.0
+        if self.priorities is not None:
+            self.priorities.reset(lane)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Keeps the lanes `kept` only."""
         self._rows, self._stored = keep_rows(self._rows, kept), keep_rows(self._stored, kept)
         self._first_rows = self._first_rows[: len(kept)]
+        if self.priorities is not None:
+            self.priorities.keep(kept)
 
     def state_dict(self, lane: int = 0) -> dict[str, Any]:
         """Returns a lane's transitions `(R, W)`, the oldest first, and how many there ever were."""
-        stored, size = int(self._stored[lane]), self._rows.shape[1]
-        rows = self._rows[lane, : min(stored, size)]
-        return {
-            "rows": rows.roll(-(stored % size), 0) if stored > size else rows.clone(),
-            "stored": stored,
-        }
+        places = self._in_order(lane, self.filled(lane))
+        state = {"rows": self._rows[lane, places], "stored": int(self._stored[lane])}
+        if self.priorities is not None:
+            state |= self.priorities.state_dict(lane, places)
+        return state
 
     def load_state_dict(self, state: dict[str, Any], lane: int = 0) -> None:
         """Goes on where `state` was taken; with less room, the oldest transitions are gone."""
-        rows, stored, size = state["rows"], state["stored"], self._rows.shape[1]
-        if len(rows) != size:
-            rows = rows[-size:]
-            stored = len(rows)
-        self._rows[lane, : len(rows)] = rows.roll(stored % len(rows), 0) if len(rows) else rows
-        self._stored[lane] = stored
+        size = self._rows.shape[1]
+        rows = state["rows"][-size:]
+        self._stored[lane] = state["stored"] if len(state["rows"]) == size else len(rows)
+        places = self._in_order(lane, len(rows))
+        self._rows[lane, places] = rows.to(self.device)
+        if self.priorities is not None:
+            self.priorities.load_state_dict(state, lane, places)
+
+    def _in_order(self, lane: int, count: int) -> Tensor:
+        """Places of a lane's latest `count` transitions, the oldest first."""
+        stored = int(self._stored[lane])
+        return torch.arange(stored - count, stored, device=self.device) % self._rows.shape[1]

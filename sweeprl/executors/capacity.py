@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from sweeprl.config import ReplayConfig, TrialConfig
+from sweeprl.config import PrioritizedConfig, ReplayConfig, TrialConfig
 from sweeprl.engine import FieldLayout
 from sweeprl.frames import Frame
 
@@ -57,7 +57,8 @@ def bytes_per_lane(frame: Frame, config: TrialConfig) -> int:
     widest = max(max(parameter.shape, default=1) for parameter in parameters)
     rollout = getattr(frame_config, "rollout_steps", 0) * config.num_envs
     work = rollout * (4 * width + 3 * widest) + frame_config.batch_size * (8 * width + 10 * widest)
-    kept = width * replay_rows(config) + _COPIES * sum(p.numel() for p in parameters)
+    row = width + isinstance(frame_config, PrioritizedConfig)
+    kept = row * replay_rows(config) + _COPIES * sum(p.numel() for p in parameters)
     return 4 * (kept + work)
 
 

@@ -70,7 +70,8 @@ class Loss:
         trains: the roles whose parameters its gradient moves, with one optimizer, and for each the
             traced setting that is its learning rate.
         function: `(networks, batch, hyperparameters)` to the loss, a scalar, and further scalars
-            to log. It sees one lane.
+            to log. It sees one lane. Of a frame that replays by priority, one loss also returns,
+            as `priority` `(B,)`, the transitions' new priorities.
         is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, A)`.
         passes: for on-policy frames, how many times it goes through the rollout.
     """
@@ -264,7 +265,12 @@ _ACTION_WORDS: dict[Any, str] = {
 
 
 class ReplayFrame(Frame):
-    """An off-policy frame: it learns from transitions drawn from a replay buffer."""
+    """An off-policy frame: it learns from transitions drawn from a replay buffer.
+
+    They are drawn uniformly, or by priority where its config is a `PrioritizedConfig`. Then
+    `batch["importance"]` `(B,)` are the importance weights, by which the losses multiply the errors
+    of the transitions, and one of the losses returns new priorities, see `Loss`.
+    """
 
     config: ReplayConfig
 

@@ -10,6 +10,7 @@ from sweeprl.functional.policy import (
     gaussian_log_prob,
     squashed_gaussian_log_prob,
 )
+from sweeprl.functional.priority import annealed, importance_weights
 from sweeprl.functional.random import normal_at, stream_key, uniform_at
 from sweeprl.functional.returns import gae
 from sweeprl.functional.value import (
@@ -22,6 +23,7 @@ from sweeprl.functional.value import (
 
 __all__ = [
     "Captured",
+    "annealed",
     "categorical_entropy",
     "categorical_log_prob",
     "categorical_sample",
@@ -30,6 +32,7 @@ __all__ = [
     "gae",
     "gaussian_entropy",
     "gaussian_log_prob",
+    "importance_weights",
     "normal_at",
     "select_action_value",
     "soft_value",
