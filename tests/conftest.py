@@ -14,7 +14,12 @@ from sweeprl import (
 )
 
 DATA = Path(__file__).parent / "data"
-ENV_OF_FRAME = {"DQN": "CartPole-v1", "PPO": "CartPole-v1", "SAC": "Pendulum-v1"}
+ENV_OF_FRAME = {
+    "DQN": "CartPole-v1",
+    "DQNPer": "CartPole-v1",
+    "PPO": "CartPole-v1",
+    "SAC": "Pendulum-v1",
+}
 
 SMALL = {
     "max_env_steps": 600,
@@ -47,7 +52,7 @@ def small_config(tmp_path):
 
 @pytest.fixture(scope="session")
 def frame_defaults():
-    """The specification's `frame_config` of DQN, PPO and SAC."""
+    """The specification's `frame_config` of each frame."""
     return json.loads((DATA / "frame_defaults.json").read_text())
 
 

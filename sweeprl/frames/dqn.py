@@ -128,13 +128,19 @@ class DQN(ReplayFrame):
         self, networks: Networks, batch: Batch, hp: Hyperparameters
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean criterion of the temporal-difference error, equation 2 of the paper."""
+        q_tm1, target = self.values(networks, batch, hp)
+        loss = weighted_mean(self.criterion(q_tm1, target).expand_as(target), batch["weight"])
+        return loss, {"q_value": q_tm1.detach().mean()}
+
+    def values(
+        self, networks: Networks, batch: Batch, hp: Hyperparameters
+    ) -> tuple[Tensor, Tensor]:
+        """Values of the actions taken, and their targets, both `(B,)`."""
         with torch.no_grad():
             v_t = self.bootstrap(networks, batch["next_state"])
             discount_t = hp["discount"] * (1 - batch["terminated"])
             target = td_target(batch["reward"], discount_t, v_t)
-        q_tm1 = select_action_value(networks.qnet(state=batch["state"]), batch["action"])
-        loss = weighted_mean(self.criterion(q_tm1, target).expand_as(target), batch["weight"])
-        return loss, {"q_value": q_tm1.detach().mean()}
+        return select_action_value(networks.qnet(state=batch["state"]), batch["action"]), target
 
     def bootstrap(self, networks: Networks, state: Tensor) -> Tensor:
         """Value of each state, as `mode` says, `(B,)`."""

@@ -9,8 +9,8 @@ from sweeprl import registry
 from sweeprl.config import ReplayConfig, RolloutConfig, build
 from sweeprl.errors import ConfigError
 
-FRAMES = ["DQN", "PPO", "SAC"]
-REPLAY = ["DQN", "SAC"]
+FRAMES = ["DQN", "DQNPer", "PPO", "SAC"]
+REPLAY = ["DQN", "DQNPer", "SAC"]
 
 
 def config_of(frame, **settings):
@@ -81,6 +81,11 @@ def test_a_wrong_setting_is_refused(frame, settings, message):
         ("DQN", {"epsilon_decay": 1.1}, r"epsilon_decay: .*but got 1\.1"),
         ("DQN", {"epsilon_end": -0.1}, r"epsilon_end: .*but got -0\.1"),
         ("DQN", {"exploration_steps": 0}, r"exploration_steps: .*but got 0"),
+        ("DQN", {"priority_alpha": 0.5}, r"Unknown key 'priority_alpha'"),
+        ("DQNPer", {"priority_alpha": 1.1}, r"priority_alpha: .*but got 1\.1"),
+        ("DQNPer", {"priority_beta": -0.1}, r"priority_beta: .*but got -0\.1"),
+        ("DQNPer", {"priority_beta_steps": 0}, r"priority_beta_steps: .*but got 0"),
+        ("DQNPer", {"priority_epsilon": 0}, r"priority_epsilon: .*but got 0"),
         ("PPO", {"learning_rate": 1e-3}, r"Unknown key 'learning_rate'\. Did you mean '"),
         ("PPO", {"gae_lambda": 1.1}, r"gae_lambda: .*but got 1\.1"),
         ("PPO", {"surrogate_loss_clip": 0}, r"surrogate_loss_clip: .*but got 0"),

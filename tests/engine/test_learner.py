@@ -165,7 +165,8 @@ def test_a_placed_lane_equals_a_fresh_learner_and_the_others_do_not_notice(name)
 
 
 @pytest.mark.parametrize(
-    "name, kept", [("DQN", [2, 1]), ("DQN", [1]), ("PPO", [2, 1]), ("SAC", [1])]
+    "name, kept",
+    [("DQN", [2, 1]), ("DQN", [1]), ("DQNPer", [2, 1]), ("PPO", [2, 1]), ("SAC", [1])],
 )
 def test_lanes_that_are_kept_go_on_as_if_nothing_was(name, kept):
     frames = [frame_of(name, discount=0.9 + 0.02 * lane, **NORMAL) for lane in range(3)]
@@ -189,7 +190,7 @@ MASKED = [
 
 
 @pytest.mark.parametrize("follow", [{}, dict(update_rate=None)], ids=["polyak", "copies"])
-@pytest.mark.parametrize("name", ["DQN", "SAC"])
+@pytest.mark.parametrize("name", ["DQN", "DQNPer", "SAC"])
 def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
     every = [dict(update_steps=3 + lane) if follow else {} for lane in range(3)]
     frames = [
@@ -234,7 +235,8 @@ def test_what_a_lane_plays_beyond_its_budget_leaves_no_trace(name):
 @pytest.mark.parametrize("name", SPECS)
 def test_a_lane_that_diverges_costs_the_others_no_update(name):
     def learner(rate):
-        key = "learning_rate" if name == "DQN" else "actor_learning_rate"
+        fields = registry.frames.get(name).Config.model_fields
+        key = "learning_rate" if "learning_rate" in fields else "actor_learning_rate"
         return Learner(
             [frame_of(name, **{key: value}) for value in (1e-3, rate, 1e-3)],
             [0, 1, 2],

@@ -23,14 +23,17 @@ def test_a_buffer_holds_no_more_than_the_budget(tmp_path):
     assert replay_rows(small_config(tmp_path, "PPO")) == 0
 
 
-def test_replay_buffers_are_counted_before_they_are_allocated(tmp_path):
+@pytest.mark.parametrize("frame, beside", [("DQN", 0), ("DQNPer", 1)])
+def test_replay_buffers_are_counted_before_they_are_allocated(frame, beside, tmp_path):
     sizes = {
         size: bytes_per_lane(
-            *frame_and_config(tmp_path, frame_config=dict(replay_size=size), max_env_steps=None)
+            *frame_and_config(
+                tmp_path, frame, frame_config=dict(replay_size=size), max_env_steps=None
+            )
         )
         for size in (1000, 2000)
     }
-    width = 4 + 1 + 1 + 4 + 1 + 1
+    width = 4 + 1 + 1 + 4 + 1 + 1 + beside
     assert sizes[2000] - sizes[1000] == 1000 * width * 4
 
 
