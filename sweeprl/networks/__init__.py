@@ -9,12 +9,17 @@ from sweeprl.networks.mlp import (
     SquashedGaussianActor,
     ValueCritic,
 )
+from sweeprl.networks.noisy import NoisyLinear
+from sweeprl.networks.rainbow import DistributionalQNet, DuelingQNet
 from sweeprl.networks.resolve import Resolver, caller_globals
 
 __all__ = [
     "MLP",
     "CategoricalActor",
+    "DistributionalQNet",
+    "DuelingQNet",
     "GaussianActor",
+    "NoisyLinear",
     "QCritic",
     "QNet",
     "Resolver",

@@ -7,7 +7,8 @@ Each takes `state` `(B, D)` and `action` by keyword. Constructor parameters name
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ __all__ = [
     "QNet",
     "SquashedGaussianActor",
     "ValueCritic",
+    "activation_named",
 ]
 
 Stochastic = tuple[Tensor, Tensor, Tensor]
@@ -45,13 +47,20 @@ class MLP(nn.Sequential):
         gain: None leaves torch's initialisation; a number initialises orthogonally, hidden layers
             with gain sqrt(2) and the last one with this (Andrychowicz et al. 2021,
             https://arxiv.org/abs/2006.05990).
+        layer: builds a layer from the widths of its input and output.
     """
 
-    def __init__(self, sizes: Sequence[int], activation: str, gain: float | None = None) -> None:
-        activation_class = _activation(activation)
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str,
+        gain: float | None = None,
+        layer: Callable[[int, int], nn.Module] = nn.Linear,
+    ) -> None:
+        activation_class = activation_named(activation)
         layers: list[nn.Module] = []
         for index in range(len(sizes) - 1):
-            linear = nn.Linear(sizes[index], sizes[index + 1])
+            linear: Any = layer(sizes[index], sizes[index + 1])
             is_last = index == len(sizes) - 2
             if gain is not None:
                 nn.init.orthogonal_(linear.weight, gain if is_last else math.sqrt(2))
@@ -60,7 +69,12 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
 
 
-def _activation(name: str) -> type[nn.Module]:
+def activation_named(name: str) -> type[nn.Module]:
+    """Returns an activation of `torch.nn`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
     known = [key for key, value in vars(nn.modules.activation).items() if isinstance(value, type)]
     if name not in known:
         raise ConfigError(f"No activation named '{name}' in torch.nn.{did_you_mean(name, known)}")
