@@ -155,6 +155,25 @@ class ReplayBuffer:
         found = self._flat().index_select(0, (places + first_rows).view(-1))
         return found.view(*places.shape, -1)
 
+    def run(self, places: Tensor, num: int, stride: int) -> tuple[Tensor, Tensor]:
+        """Returns what was stored at places and after them.
+
+        Args:
+            places: `(L, ...)`.
+            num: rows from each place on, N.
+            stride: how far apart they are: steps of one environment lie as far apart as there are
+                environments.
+
+        Returns:
+            Rows, `(L, ..., N, W)`, and whether there is such a row yet, `(L, ..., N)`.
+        """
+        size = self._rows.shape[1]
+        stored = self._stored.view(-1, *[1] * (places.dim() - 1))
+        rows_after = (stored - 1 - places) % size
+        ahead = torch.arange(num, device=self.device) * stride
+        found = self.rows((places.unsqueeze(-1) + ahead) % size)
+        return found, ahead <= rows_after.unsqueeze(-1)
+
     def _flat(self) -> Tensor:
         return self._rows.view(-1, self._rows.shape[-1])
 

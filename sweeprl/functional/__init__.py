@@ -1,6 +1,12 @@
 """The mathematics of the learning rules: pure functions of tensors."""
 
 from sweeprl.functional.capture import Captured
+from sweeprl.functional.distribution import (
+    atoms,
+    categorical_cross_entropy,
+    categorical_projection,
+    select_action_distribution,
+)
 from sweeprl.functional.policy import (
     categorical_entropy,
     categorical_log_prob,
@@ -12,7 +18,7 @@ from sweeprl.functional.policy import (
 )
 from sweeprl.functional.priority import annealed, importance_weights
 from sweeprl.functional.random import normal_at, stream_key, uniform_at
-from sweeprl.functional.returns import gae
+from sweeprl.functional.returns import gae, n_step_return
 from sweeprl.functional.value import (
     double_q_value,
     select_action_value,
@@ -24,8 +30,11 @@ from sweeprl.functional.value import (
 __all__ = [
     "Captured",
     "annealed",
+    "atoms",
+    "categorical_cross_entropy",
     "categorical_entropy",
     "categorical_log_prob",
+    "categorical_projection",
     "categorical_sample",
     "clipped_surrogate",
     "double_q_value",
@@ -33,7 +42,9 @@ __all__ = [
     "gaussian_entropy",
     "gaussian_log_prob",
     "importance_weights",
+    "n_step_return",
     "normal_at",
+    "select_action_distribution",
     "select_action_value",
     "soft_value",
     "squashed_gaussian_log_prob",

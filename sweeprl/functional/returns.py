@@ -5,7 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["gae"]
+__all__ = ["gae", "n_step_return"]
+
+
+def n_step_return(r_t: Tensor, discount: Tensor) -> Tensor:
+    """Sum of some discounted rewards in a row, `sum_k discount ** k * r_{t + k}`.
+
+    Sutton and Barto, Reinforcement Learning: An Introduction, 2nd edition, equation 7.1 without its
+    bootstrap, http://incompleteideas.net/book/the-book-2nd.html.
+
+    Args:
+        r_t: rewards of N steps, `(B, N)`.
+        discount: of one step, a scalar.
+
+    Returns:
+        `(B,)`
+
+    >>> n_step_return(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor(0.5))
+    tensor([3.])
+    """
+    return r_t @ discount ** torch.arange(r_t.shape[-1], device=r_t.device)
 
 
 def gae(r_t: Tensor, discount_t: Tensor, lambda_t: Tensor, v_tm1: Tensor, v_t: Tensor) -> Tensor:

@@ -174,3 +174,25 @@ def test_with_less_room_the_latest_transitions_keep_their_priorities():
     smaller.load_state_dict(buffer.state_dict())
     assert smaller.state_dict()["priorities"].tolist() == pytest.approx([3, 4])
     assert contents(smaller, 0) == [2, 3]
+
+
+def test_what_follows_is_found_around_the_end_of_the_memory():
+    buffer = ReplayBuffer(1, 5, 2, torch.device("cpu"))
+    buffer.store(rows(0, 7, lanes=1))  # the oldest is 2, in place 2; the newest 6, in place 1
+    found, is_stored = buffer.run(torch.tensor([[[2, 4, 0, 1]]]), 3, stride=1)
+    assert found[0, 0, :, :, 0].tolist()[:2] == [[2, 3, 4], [4, 5, 6]]
+    expected = [[True, True, True], [True, True, True], [True, True, False], [True, False, False]]
+    assert is_stored[0, 0].tolist() == expected
+    assert found[0, 0, 2, :2, 0].tolist() == [5, 6]
+
+
+def test_steps_of_one_environment_lie_as_far_apart_as_there_are_environments():
+    buffer = ReplayBuffer(2, 10, 2, torch.device("cpu"))
+    buffer.store(rows(0, 6))
+    buffer.store(rows(6, 3), torch.tensor([[3], [0]]))
+    found, is_stored = buffer.run(torch.tensor([[1, 4], [1, 4]]), 3, stride=3)
+    assert found[0, :, :, 0].tolist()[0] == [1, 4, 7]
+    assert is_stored.tolist() == [
+        [[True, True, True], [True, True, False]],
+        [[True, True, False], [True, False, False]],
+    ]

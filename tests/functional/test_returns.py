@@ -1,7 +1,7 @@
 import torch
 from torch import tensor
 
-from sweeprl.functional import gae
+from sweeprl.functional import gae, n_step_return
 
 
 def column(*values):
@@ -39,3 +39,16 @@ def test_equals_itself_under_vmap():
     arguments = torch.rand(5, 3, 6, 2, generator=torch.Generator().manual_seed(0)).unbind(0)
     lanes = torch.func.vmap(gae)(*arguments)
     torch.testing.assert_close(lanes[1], gae(*(argument[1] for argument in arguments)))
+
+
+def test_rewards_of_several_steps_worked_by_hand():
+    rewards = tensor([[1.0, 10.0, 100.0], [1.0, 0.0, 0.0]])
+    torch.testing.assert_close(n_step_return(rewards, tensor(0.9)), tensor([91.0, 1.0]))
+    torch.testing.assert_close(n_step_return(rewards, tensor(0.0)), tensor([1.0, 1.0]))
+
+
+def test_lanes_sum_with_their_own_discount():
+    rewards, discount = torch.rand(2, 4, 3), tensor([0.5, 0.9])
+    lanes = torch.func.vmap(n_step_return)(rewards, discount)
+    for lane in range(2):
+        torch.testing.assert_close(lanes[lane], n_step_return(rewards[lane], discount[lane]))
