@@ -17,6 +17,7 @@ DATA = Path(__file__).parent / "data"
 ENV_OF_FRAME = {
     "DQN": "CartPole-v1",
     "DQNPer": "CartPole-v1",
+    "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
     "SAC": "Pendulum-v1",
 }

@@ -21,6 +21,7 @@ from sweeprl.engine.building import (
 )
 from sweeprl.engine.judge import AgentRows, read_rows
 from sweeprl.engine.lanes import Lanes
+from sweeprl.engine.multi_step import joined
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
 from sweeprl.engine.priorities import Priorities
@@ -28,7 +29,7 @@ from sweeprl.engine.replay import FieldLayout, ReplayBuffer, as_action
 from sweeprl.engine.snapshot import Faults, Snapshot, faults_of_losses, faults_of_transitions
 from sweeprl.engine.streams import LaneStreams
 from sweeprl.errors import ConfigError
-from sweeprl.frames._base import Frame, Loss, RolloutFrame
+from sweeprl.frames._base import Frame, Loss, ReplayFrame, RolloutFrame
 from sweeprl.functional import Captured
 
 __all__ = ["LANES_COLLECT_STEPS", "Learner"]
@@ -341,7 +342,7 @@ class Learner(Acting):
         counts = self._owed.astype(np.int64)
         self._owed -= counts
         batch_size, done, total = int(self._counts["batch_size"].max()), 0, int(counts.max())
-        numbers = batch_size * self._layout.width * self.num_lanes
+        numbers = batch_size * self._layout.width * self.num_lanes * (self._steps_ahead or 1)
         priorities, fewest = self._priorities, int(counts.min())
         in_block = _BLOCK_NUMBERS.get(self.device.type, 0) // numbers
         per_block = max(1, in_block) if priorities is None else 1  # each batch changes the next
@@ -373,8 +374,8 @@ class Learner(Acting):
         rows_used = self._column(sizes).squeeze(1)
         quantiles = self._streams.batches("batch", used, rows_used, largest)
         assert self._replay is not None
-        rows = self._replay.rows(self._replay.draw(quantiles, self._column(sizes)))
-        fields = self._normal(self._to_device(self._layout.unpack(rows, _SCALARS)))
+        places = self._replay.draw(quantiles, self._column(sizes))
+        fields = self._normal(self._to_device(self._transitions(self._replay, places)))
         if self._priorities is not None:
             importance = self._priorities.importance(self._column(self.env_steps).float())
             fields["importance"] = importance.unsqueeze(1).to(self.device)
@@ -392,6 +393,18 @@ class Learner(Acting):
         columns = [self._lanes.enter(value).unbind(dim) for value in fields.values()]
         for values in zip(*columns, strict=True):
             yield dict(zip(fields, values, strict=True))
+
+    def _transitions(self, replay: ReplayBuffer, places: Tensor) -> dict[str, Tensor]:
+        """Reads transitions of as many steps as the frame learns from."""
+        steps = self._steps_ahead
+        if steps is None:
+            return self._layout.unpack(replay.rows(places), _SCALARS)
+        rows, is_stored = replay.run(places, steps, self.num_envs)
+        return joined(self._layout.unpack(rows, _SCALARS), is_stored)
+
+    @property
+    def _steps_ahead(self) -> int | None:
+        return self.frame.steps_ahead if isinstance(self.frame, ReplayFrame) else None
 
     def _rollout_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
         fields = self._prepared_rollout()

@@ -274,6 +274,16 @@ class ReplayFrame(Frame):
 
     config: ReplayConfig
 
+    @property
+    def steps_ahead(self) -> int | None:
+        """How many steps in a row a transition becomes; None leaves it a single one.
+
+        Then `batch["reward"]` is `(B, N)`, 0 beyond the last step, which is that at the end of the
+        episode or of what is stored; `batch["num_steps"]` `(B,)` is how many there are, and
+        `next_state` and `terminated` are those of the last one.
+        """
+        return None
+
 
 class RolloutFrame(Frame):
     """An on-policy frame: it learns from a rollout of the current policy, then drops it."""

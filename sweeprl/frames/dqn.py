@@ -107,13 +107,17 @@ class DQN(ReplayFrame):
         epsilon: float | None = None,
     ) -> Tensor:
         """Acts epsilon-greedily; `epsilon` replaces the schedule."""
-        best: Tensor = networks.qnet(state=state).argmax(-1)
+        best = self.action_values(networks.qnet(state=state), hp).argmax(-1)
         if greedy and epsilon is None:
             return best
         threshold = self.epsilon(hp, step) if epsilon is None else epsilon
         explore, which = torch.special.ndtr(noise).unbind(-1)
         random = (which * self.action_num).long().clamp_max(self.action_num - 1)
         return torch.where(explore < threshold, random, best)
+
+    def action_values(self, output: Tensor, hp: Hyperparameters) -> Tensor:
+        """Values `(B, A)` from what a Q network returned."""
+        return output
 
     def epsilon(self, hp: Hyperparameters, step: Tensor) -> Tensor:
         """Probability of a random action after `step` environment steps."""

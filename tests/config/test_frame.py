@@ -9,8 +9,8 @@ from sweeprl import registry
 from sweeprl.config import ReplayConfig, RolloutConfig, build
 from sweeprl.errors import ConfigError
 
-FRAMES = ["DQN", "DQNPer", "PPO", "SAC"]
-REPLAY = ["DQN", "DQNPer", "SAC"]
+FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "SAC"]
+REPLAY = ["DQN", "DQNPer", "RAINBOW", "SAC"]
 
 
 def config_of(frame, **settings):
@@ -86,6 +86,13 @@ def test_a_wrong_setting_is_refused(frame, settings, message):
         ("DQNPer", {"priority_beta": -0.1}, r"priority_beta: .*but got -0\.1"),
         ("DQNPer", {"priority_beta_steps": 0}, r"priority_beta_steps: .*but got 0"),
         ("DQNPer", {"priority_epsilon": 0}, r"priority_epsilon: .*but got 0"),
+        (
+            "RAINBOW",
+            {"value_min": 1.0},
+            r"`value_min < value_max` must hold, but got value_min=1\.0, value_max=1\.0\.",
+        ),
+        ("RAINBOW", {"value_max": math.inf}, r"value_max: .*finite number, but got inf"),
+        ("RAINBOW", {"reward_future_steps": 0}, r"reward_future_steps: .*but got 0"),
         ("PPO", {"learning_rate": 1e-3}, r"Unknown key 'learning_rate'\. Did you mean '"),
         ("PPO", {"gae_lambda": 1.1}, r"gae_lambda: .*but got 1\.1"),
         ("PPO", {"surrogate_loss_clip": 0}, r"surrogate_loss_clip: .*but got 0"),

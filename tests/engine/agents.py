@@ -12,6 +12,7 @@ from sweeprl.testing.frames import random_transitions
 SPECS = {
     "DQN": EnvSpec(4, Discrete(2)),
     "DQNPer": EnvSpec(4, Discrete(2)),
+    "RAINBOW": EnvSpec(4, Discrete(2)),
     "PPO": EnvSpec(4, Discrete(2)),
     "SAC": EnvSpec(3, Continuous(1)),
 }

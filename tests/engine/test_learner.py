@@ -166,7 +166,14 @@ def test_a_placed_lane_equals_a_fresh_learner_and_the_others_do_not_notice(name)
 
 @pytest.mark.parametrize(
     "name, kept",
-    [("DQN", [2, 1]), ("DQN", [1]), ("DQNPer", [2, 1]), ("PPO", [2, 1]), ("SAC", [1])],
+    [
+        ("DQN", [2, 1]),
+        ("DQN", [1]),
+        ("DQNPer", [2, 1]),
+        ("RAINBOW", [2, 1]),
+        ("PPO", [2, 1]),
+        ("SAC", [1]),
+    ],
 )
 def test_lanes_that_are_kept_go_on_as_if_nothing_was(name, kept):
     frames = [frame_of(name, discount=0.9 + 0.02 * lane, **NORMAL) for lane in range(3)]
@@ -190,7 +197,7 @@ MASKED = [
 
 
 @pytest.mark.parametrize("follow", [{}, dict(update_rate=None)], ids=["polyak", "copies"])
-@pytest.mark.parametrize("name", ["DQN", "DQNPer", "SAC"])
+@pytest.mark.parametrize("name", ["DQN", "DQNPer", "RAINBOW", "SAC"])
 def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
     every = [dict(update_steps=3 + lane) if follow else {} for lane in range(3)]
     frames = [

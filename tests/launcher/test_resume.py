@@ -68,6 +68,7 @@ class SamplingActor(nn.Module):
 CASES = {
     "DQN": {},
     "DQNPer": {},
+    "RAINBOW": {},
     "DQN-normalized": dict(
         frame_config=dict(normalize_observation=True, normalize_reward=True, collect_steps=30)
     ),
