@@ -50,6 +50,44 @@ CASES: dict[str, dict[str, Any]] = {
             model_kwargs=[dict(hidden=[256, 256])] * 2,
         ),
     ),
+    # Neither is in stable-baselines3: the settings of dqn-cartpole with what these frames add, and a
+    # smaller step size for the distributions. Returns discounted by 0.99 are at most 100.
+    "dqnper-cartpole": dict(
+        frame="DQNPer", env="CartPole-v1", steps=50_000, num_envs=1,
+        frame_config=dict(
+            learning_rate=2.3e-3, batch_size=64, replay_size=100_000, warmup_steps=1000, discount=0.99,
+            update_rate=None, update_steps=128, collect_steps=256, updates_per_step=0.5, exploration_steps=8000,
+            epsilon_end=0.04, criterion="SmoothL1Loss", gradient_max=10.0, priority_beta_steps=50_000,
+            model_kwargs=[dict(hidden=[256, 256])] * 2,
+        ),
+    ),
+    "rainbow-cartpole": dict(
+        frame="RAINBOW", env="CartPole-v1", steps=50_000, num_envs=1,
+        frame_config=dict(
+            learning_rate=5e-4, batch_size=64, replay_size=100_000, warmup_steps=1000, discount=0.99,
+            update_rate=None, update_steps=128, collect_steps=256, updates_per_step=0.5, exploration_steps=8000,
+            epsilon_end=0.04, gradient_max=10.0, priority_beta_steps=50_000, value_min=0.0, value_max=100.0,
+            model_kwargs=[dict(hidden=[128, 128])] * 2,
+        ),
+    ),
+    "dqnper-acrobot": dict(
+        frame="DQNPer", env="Acrobot-v1", steps=40_000, num_envs=1,
+        frame_config=dict(
+            learning_rate=6.3e-4, batch_size=128, replay_size=50_000, warmup_steps=1000, discount=0.99,
+            update_rate=None, update_steps=250, collect_steps=64, updates_per_step=0.5, exploration_steps=12_000,
+            epsilon_end=0.1, criterion="SmoothL1Loss", gradient_max=10.0, priority_beta_steps=40_000,
+            model_kwargs=[dict(hidden=[256, 256])] * 2,
+        ),
+    ),
+    "rainbow-acrobot": dict(
+        frame="RAINBOW", env="Acrobot-v1", steps=40_000, num_envs=1,
+        frame_config=dict(
+            learning_rate=5e-4, batch_size=128, replay_size=50_000, warmup_steps=1000, discount=0.99,
+            update_rate=None, update_steps=250, collect_steps=64, updates_per_step=0.5, exploration_steps=12_000,
+            epsilon_end=0.1, gradient_max=10.0, priority_beta_steps=40_000, value_min=-100.0, value_max=0.0,
+            model_kwargs=[dict(hidden=[128, 128])] * 2,
+        ),
+    ),
     "ppo-cartpole": dict(
         frame="PPO", env="CartPole-v1", steps=100_000, num_envs=8,
         frame_config=dict(
