@@ -63,7 +63,7 @@ class RAINBOWConfig(DQNPerConfig):
 
 
 class RAINBOW(DQN):
-    """Deep Q-learning of return distributions, over several steps, with prioritized replay."""
+    """Q-learning of return distributions over several steps, prioritized. Discrete actions."""
 
     Config = RAINBOWConfig
     config: RAINBOWConfig

@@ -1,13 +1,17 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn, tensor
 
-from sweeprl.config import Discrete, EnvSpec, build
+import sweeprl
+from sweeprl import registry
+from sweeprl.config import Discrete, EnvSpec, TrialConfig, build
 from sweeprl.engine import Learner
 from sweeprl.errors import ConfigError
 from sweeprl.frames.rainbow import RAINBOW
+from sweeprl.launcher import build_learner, build_module
 from sweeprl.networks import DistributionalQNet, QNet
 from sweeprl.testing import random_transitions
 
@@ -131,3 +135,26 @@ def test_a_chain_learns_the_distribution_of_its_return():
         learner.update()
     p = learner._lanes.apply("p", lambda networks, hp: networks.qnet(state=torch.zeros(1, 4)))
     torch.testing.assert_close(p.detach()[0, 0], tensor([0.5, 0.0, 0.5]), atol=0.12, rtol=0)
+
+
+@pytest.mark.parametrize("env", ["gymnasium", "torch"])
+def test_a_step_begins_where_the_one_before_ended_unless_the_episode_did(env, tmp_path):
+    """By that the engine tells which steps are in a row."""
+    config = sweeprl.generate_algorithm_config("RAINBOW")
+    config["frame_config"] |= {"warmup_steps": 10**6, "collect_steps": 37}
+    config = sweeprl.generate_env_config(
+        env, config, env_name="CartPole-v1", render_every_episode=0
+    )
+    config = TrialConfig.of(
+        sweeprl.generate_training_config(
+            root_dir=str(tmp_path), config=config, max_env_steps=600, num_envs=3, gpus=None
+        )
+    )
+    extension = registry.envs.get(env)()
+    module = build_module(config, extension, build_learner(config, extension))
+    chunks = [result.transitions for result in module.train_data]
+    data = {key: np.concatenate([chunk[key] for chunk in chunks]) for key in chunks[0]}
+    goes_on = (data["state"][1:] == data["next_state"][:-1]).all(-1)
+    over = (data["terminated"] + data["truncated"])[:-1] > 0
+    assert over.sum() > 5
+    np.testing.assert_array_equal(goes_on, ~over)
