@@ -14,7 +14,6 @@ from sweeprl.config.io import dump_yaml, write_text
 from sweeprl.errors import ConfigError
 from sweeprl.nni.algorithms import assessor_section, tuner_section
 from sweeprl.search_spaces import SearchSpace, to_nni
-from sweeprl.trials.optuna import budget_of
 
 __all__ = ["ExperimentFolder", "write_experiment"]
 
@@ -77,6 +76,8 @@ def write_experiment(
     Raises:
         ConfigError: a setting is wrong, or the tuner cannot search the space.
     """
+    from sweeprl.trials.optuna import budget_of  # which imports torch
+
     files = ExperimentFolder(Path(folder))
     budget_of(config)
     space = space or SearchSpace.of_config(config)
