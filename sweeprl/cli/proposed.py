@@ -57,9 +57,9 @@ def _run(config: Path, changes: dict[str, Any]) -> None:
 
 def _show_log_in_web_page(folder: Path) -> None:
     """NNI's page shows `trial.log`; what the trial says goes to standard error."""
-    log = folder / "trial.log"
-    if not log.exists() and not log.is_symlink():
-        log.symlink_to("trial.stderr")
+    log, errors = folder / "trial.log", folder / "trial.stderr"
+    if errors.exists() and not log.exists():  # 2.10.1 writes neither
+        log.symlink_to(errors.name)
 
 
 def _die_of(number: signal.Signals) -> None:

@@ -21,6 +21,7 @@ def importance_weights(chance: Tensor, beta: Tensor) -> Tensor:
     Returns:
         `(..., B)`, in (0, 1]
 
+    >>> import torch
     >>> importance_weights(torch.tensor([0.1, 0.4, 0.1]), torch.tensor(0.5))
     tensor([1.0000, 0.5000, 1.0000])
     """
@@ -36,6 +37,7 @@ def annealed(start: Tensor, steps: Tensor, total: Tensor) -> Tensor:
         steps: steps made so far.
         total: steps until it is 1; nan is for ever.
 
+    >>> import torch
     >>> annealed(torch.tensor(0.4), torch.tensor([0.0, 50.0, 200.0]), torch.tensor(100.0))
     tensor([0.4000, 0.7000, 1.0000])
     """

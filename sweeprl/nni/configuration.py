@@ -96,7 +96,7 @@ def write_experiment(
         **({} if assessor is None else {"assessor": assessor_section(assessor)}),
         "trainingService": {"platform": "local"},
     }
-    search_space = to_nni(space)
+    search_space = to_nni(space.narrowed(config))
     _check_free(files, overwrite)
     save_config(config, files.base)
     write_text(files.space, json.dumps(search_space, indent=4) + "\n")

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeprl.errors import ConfigError, did_you_mean
+from sweeprl.search_spaces.codecs import codec_of
+from sweeprl.search_spaces.coding import branch_prefix, encoded, name_of
 from sweeprl.search_spaces.nni_entries import Entry, branch_labels, content, entry_of
 from sweeprl.search_spaces.nni_ranges import nni_parameters
 from sweeprl.search_spaces.parameters import Kind, Nested, plain
 from sweeprl.search_spaces.space import SearchSpace
 
-__all__ = ["decode_nni", "from_nni", "to_nni"]
+__all__ = ["decode_nni", "encode_nni", "from_nni", "to_nni"]
 
 
 def to_nni(space: SearchSpace) -> dict[str, Any]:
@@ -53,6 +55,41 @@ def decode_nni(space: SearchSpace, proposal: Mapping[str, Any]) -> dict[str, Any
         ConfigError: a parameter is missing, unknown or outside its range.
     """
     return _decoded(space.parameters, proposal)
+
+
+def encode_nni(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the proposal of NNI that stands for `params`.
+
+    >>> from sweeprl.search_spaces import OneMinus, PowerOfTwo
+    >>> space = SearchSpace(parameters={"discount": OneMinus(1e-4, 0.5), "n": PowerOfTwo(1, 9)})
+    >>> encode_nni(space, {"discount": 0.75, "n": 64})
+    {'1 - discount': 0.25, 'log2(n)': 6}
+
+    Args:
+        space: what `to_nni` was given.
+        params: values by dotted path.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is missing or outside its range.
+    """
+    return _proposal(space.parameters, encoded(space.parameters, params), "")
+
+
+def _proposal(
+    parameters: Mapping[str, Kind], latents: Mapping[str, Any], prefix: str
+) -> dict[str, Any]:
+    proposal: dict[str, Any] = {}
+    for key, one in parameters.items():
+        entry, latent = entry_of(key, one), latents[prefix + name_of(key, one)]
+        if isinstance(one, Nested):
+            chosen = one.chosen(latent)
+            label = branch_labels(one)[list(one.branches).index(chosen)]
+            inside = prefix + branch_prefix(key, chosen)
+            children = _proposal(one.branches[chosen].parameters, latents, inside)
+            proposal[entry.name] = {"_name": label, **children}
+        else:
+            proposal[entry.name] = entry.encode(codec_of(one).decode(latent))
+    return proposal
 
 
 def _decoded(parameters: Mapping[str, Kind], proposal: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Entry(NamedTuple):
     value: list[Any]
     decode: Callable[[Any], Any]
     """From NNI's proposal to our value."""
+    encode: Callable[[Any], Any] = lambda value: value
+    """And back."""
 
 
 def content(parameters: Mapping[str, Kind], inside: str = "") -> dict[str, Any]:
@@ -69,7 +71,7 @@ def entry_of(key: str, one: Kind) -> Entry:
             name, kind = unrounded_name(key, one), "loguniform" if one.log else "uniform"
         case PowerOfTwo():
             kind, numbers = "quniform", [*numbers, 1]
-    return Entry(name, kind, numbers, codec.decode_strictly)
+    return Entry(name, kind, numbers, codec.decode_strictly, codec.encode)
 
 
 def _nested(key: str, one: Nested) -> Entry:
@@ -145,7 +147,10 @@ def _choice(key: str, one: Choice) -> Entry:
         index = next(index for index, label in enumerate(shown) if same(label, proposal))
         return copy.deepcopy(one.options[index])
 
-    return Entry(f"json({key})" if needs_text else key, "choice", shown, chosen)
+    def label(value: Any) -> Any:
+        return next(s for s, option in zip(shown, one.options, strict=True) if same(option, value))
+
+    return Entry(f"json({key})" if needs_text else key, "choice", shown, chosen, label)
 
 
 def _needs_text(option: Any) -> bool:

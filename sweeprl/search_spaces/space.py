@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from pydantic import field_serializer, field_validator
@@ -13,7 +14,7 @@ from typing_extensions import Self
 from sweeprl.config import TrialConfig, ranges
 from sweeprl.config.base import Config, build
 from sweeprl.config.merging import read
-from sweeprl.config.ranges import Range
+from sweeprl.config.ranges import Float, Int, Range
 from sweeprl.errors import ConfigError, did_you_mean
 from sweeprl.search_spaces.checking import check_corners, lane_keys
 from sweeprl.search_spaces.codecs import codec_of
@@ -128,6 +129,33 @@ class SearchSpace(Config):
         """
         self.check(config)
         return self.only(*lane_keys(self.parameters, config, self.resolve))
+
+    def narrowed(self, config: TrialConfig) -> SearchSpace:
+        """Returns the space with fixed limits built into its ranges, for tuners that know none.
+
+        A limit is fixed where nothing on its right is searched; the others stay limits.
+
+        Args:
+            config: gives what the right sides name.
+
+        >>> from sweeprl import SearchSpace, TrialConfig, generate_algorithm_config
+        >>> from sweeprl import generate_env_config, generate_training_config
+        >>> plain = generate_env_config("gymnasium", generate_algorithm_config("DQN"))
+        >>> plain = generate_training_config(config=plain, max_env_steps=20_000)
+        >>> config = TrialConfig.of(plain)
+        >>> SearchSpace.of_config(config).narrowed(config).parameters["warmup_steps"]
+        Int(low=100, high=4000, log=True, step=1, anchor='low', ordered=True)
+        """
+        searched = {short(key) for key in keys_of(self.parameters)}
+        narrow: dict[str, Any] = {}
+        for limit in map(Limit.of, self.limits):
+            own = self._own(limit.key) if short(limit.key) in map(short, self.parameters) else ""
+            one = narrow.get(own) or self.parameters.get(own)
+            is_fixed = not searched & {short(term) for _, term in limit.factors}
+            bound = limit.bound(config, {}) if is_fixed else None
+            if isinstance(one, (Float, Int)) and bound is not None and one.low < bound < one.high:
+                narrow[own] = replace(one, high=codec_of(one).largest(bound))
+        return self.updated(narrow)
 
     def resolve(self, base: TrialConfig, params: Mapping[str, Any]) -> dict[str, Any]:
         """Returns `params` with each value above a limit moved to the largest that keeps it.

@@ -20,7 +20,9 @@ def config(small_config) -> TrialConfig:
 def test_what_is_written_is_read_back_as_it_was(config, tmp_path):
     files = write_experiment(config, tmp_path / "e", assessor="Medianstop", trials=7, hours=0.5)
     assert load_config(files.base) == config
-    assert load_space(files.space).parameters == SearchSpace.of_config(config).parameters
+    space = SearchSpace.of_config(config)
+    assert load_space(files.space).parameters == space.narrowed(config).parameters
+    assert yaml.safe_load(files.space.read_text())["warmup_steps"]["_value"] == [100, 200, 1]
     written = yaml.safe_load(files.config.read_text())
     assert (
         written["trialCommand"]

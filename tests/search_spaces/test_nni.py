@@ -6,6 +6,7 @@ import random
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from nni.algorithms.hpo.random_tuner import RandomTuner
 from nni.algorithms.hpo.tpe_tuner import TpeTuner
 from nni.common.hpo_utils import validate_search_space
@@ -22,6 +23,7 @@ from sweeprl.search_spaces import (
     PowerOfTwo,
     SearchSpace,
     decode_nni,
+    encode_nni,
     from_nni,
     to_nni,
 )
@@ -195,6 +197,24 @@ def test_a_nested_choice_inside_another_is_refused():
 
 
 # ---- proposals
+
+
+@given(spaces(depth=1), st.integers(0, 100))
+def test_what_is_encoded_for_nni_is_decoded_to_the_same(space, seed):
+    params = space.sample(random.Random(seed))
+    read = from_nni(json.loads(json.dumps(to_nni(space))))
+    proposal = json.loads(json.dumps(encode_nni(read, params)))
+    found = decode_nni(space, proposal)
+    assert found.keys() == params.keys()
+    for key, value in params.items():
+        is_float = isinstance(value, float)
+        assert found[key] == (pytest.approx(value, rel=1e-9) if is_float else value)
+
+
+def test_a_value_that_cannot_be_proposed_is_not_encoded():
+    space = SearchSpace(parameters={"batch_size": PowerOfTwo(4, 10)})
+    with pytest.raises(ConfigError, match=r"'batch_size' must lie in .*, but got 8"):
+        encode_nni(space, {"batch_size": 8})
 
 
 @pytest.mark.parametrize("tuner", [RandomTuner, TpeTuner])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import time
 from types import SimpleNamespace
 
@@ -203,7 +204,8 @@ def test_live_shows_where_the_sweep_stands(sweep, live):
     assert "finished" in last_of_search
     assert max(len(line) for screen in screens for line in screen.splitlines()) <= 80
     assert all(len(screen.splitlines()) < 24 for screen in screens)
-    assert "17/17 runs" in screens[-1]
+    # At most 17: confirmation ends where only one config may still be the best.
+    assert re.search(r"1\d/17 runs", screens[-1])
 
 
 def test_live_shows_ten_trials_and_counts_the_others(progress, live):
