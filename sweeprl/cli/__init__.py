@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from sweeprl.errors import SweepFailed, SweepRLError, TrialFailed
@@ -15,6 +16,12 @@ def main() -> None:
     Exit codes: 0 done, 1 the trial or sweep failed, 2 a setting is wrong, 128 + n stopped by
     signal n.
     """
+    if "--warm" in sys.argv and "NNI_PLATFORM" in os.environ and sys.platform != "win32":
+        from sweeprl.cli.handover import hand_over
+
+        reason = hand_over(sys.argv[1:])
+        sys.stderr.write(f"Trained in a process of its own: {reason}.\n")
+
     from sweeprl.cli.app import app
 
     try:

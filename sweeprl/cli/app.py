@@ -116,14 +116,25 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="Progress and result as JSON lines.")
     ] = False,
+    warm: Annotated[
+        bool,
+        typer.Option(
+            "--warm", help="In an NNI experiment: train together with the trials that run now."
+        ),
+    ] = False,
 ) -> None:
     """Trains one trial; in an NNI experiment, the one that NNI has started the process for."""
     changes = changes_of(settings or [], seed, root_dir)
     if config is not None and "NNI_PLATFORM" in os.environ:
         from sweeprl.cli.proposed import run_in_experiment
 
-        run_in_experiment(config, changes)
+        run_in_experiment(config, changes, warm)
         return
+    if warm:
+        raise ConfigError(
+            "--warm must stand in the trial command of an NNI experiment, where trials run at "
+            "once, but this is none. Leave it out; many trials are trained by: sweeprl sweep"
+        )
     folder: Path | None
     if config is not None and resume is None:
         trial, folder = load_changed(config, changes), config.resolve().parent

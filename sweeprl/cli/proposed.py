@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 
 import typer
 
+from sweeprl.cli.handover import die_of
 from sweeprl.cli.settings import load_changed
 from sweeprl.errors import ConfigError
 
 __all__ = ["run_in_experiment"]
 
 
-def run_in_experiment(config: Path, changes: dict[str, Any]) -> None:
+def run_in_experiment(config: Path, changes: dict[str, Any], as_lane: bool = False) -> None:
     """Trains the trial that this process was started for, and ends as NNI understands it.
 
     Exit code 0 where it has finished, and 1 where it has failed. One that was stopped saves its
@@ -25,14 +25,15 @@ def run_in_experiment(config: Path, changes: dict[str, Any]) -> None:
     Args:
         config: path of the config that the proposal is put into.
         changes: further settings, by dotted path.
+        as_lane: whether the experiment's other trials are lanes: it has their settings then.
     """
     try:
-        _run(config, changes)
+        _run(config, changes, as_lane)
     except KeyboardInterrupt:
-        _die_of(signal.SIGINT)
+        die_of(signal.SIGINT)
 
 
-def _run(config: Path, changes: dict[str, Any]) -> None:
+def _run(config: Path, changes: dict[str, Any], as_lane: bool) -> None:
     from sweeprl.trials.backend import detect_backend
 
     backend = detect_backend()
@@ -43,15 +44,18 @@ def _run(config: Path, changes: dict[str, Any]) -> None:
         )
     _show_log_in_web_page(backend.root_dir)
     base = load_changed(config, changes)
+    if as_lane:
+        from sweeprl.executors import feed
+
+        base = feed.as_lane(base)
 
     from sweeprl.trials.proposed import run_proposed
 
     outcome = run_proposed(base, backend, config.resolve().parent, view="plain")
-    score = "no score" if outcome.score is None else f"score {outcome.score:.1f}"
-    sys.stderr.write(f"{outcome.status}: {outcome.reason}; {score}\n")
+    sys.stderr.write(f"{outcome.sentence()}\n")
     if outcome.status == "stopped":
-        _die_of(signal.SIGINT)
-    if outcome.status != "finished" or outcome.score is None:
+        die_of(signal.SIGINT)
+    if not outcome.is_success:
         raise typer.Exit(1)
 
 
@@ -60,9 +64,3 @@ def _show_log_in_web_page(folder: Path) -> None:
     log, errors = folder / "trial.log", folder / "trial.stderr"
     if errors.exists() and not log.exists():  # 2.10.1 writes neither
         log.symlink_to(errors.name)
-
-
-def _die_of(number: signal.Signals) -> None:
-    sys.stderr.flush()
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)

@@ -33,6 +33,9 @@ __all__ = ["CohortModule"]
 _IDLE_SHARE = 1 / 8
 """Share of idle lanes from which on the engine shrinks; it has to trace its rules anew then."""
 
+_LOOKS_EVERY_SECONDS = 0.01
+"""How often a cohort that stays open looks for trials while it trains none."""
+
 _CHECKPOINT_SHARE = 0.05
 """Most of the time that is spent on checkpoints to go on from."""
 
@@ -48,6 +51,8 @@ class CohortModule(LearningModule):
         next_seat: who is to sit in a free lane; None where nobody is to.
         frame_of: builds the frame of a seat's config.
         signals: tells which signal asked for the end, where one did.
+        is_open: whether further trials may come at any time; None where only trials that end make
+            others begin.
     """
 
     def __init__(
@@ -55,10 +60,11 @@ class CohortModule(LearningModule):
         learner: Learner,
         data: LanesDataset,
         extension: EnvExtension,
-        seats: Sequence[Seat],
+        seats: Sequence[Seat | None],
         next_seat: Callable[[], Seat | None],
         frame_of: Callable[[TrialConfig], Frame],
         signals: StopOnSignal,
+        is_open: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__(learner)
         self.data = data
@@ -66,8 +72,8 @@ class CohortModule(LearningModule):
         self.lane_steps = 0
         """Environment steps of all lanes so far."""
         self._extension, self._next_seat, self._frame_of = extension, next_seat, frame_of
-        self._signals = signals
-        self._config = seats[0].config
+        self._signals, self._is_open = signals, is_open
+        self._config = next(seat.config for seat in seats if seat is not None)
         self.error: ConfigError | None = None
         """What was wrong with a trial that was to begin."""
         self._ledger = LaneLedger(len(seats), learner.num_envs)
@@ -114,7 +120,9 @@ class CohortModule(LearningModule):
         """
         if self.stop_requested:
             self._end_all()
+        self._end_cancelled()
         self._turn_over()
+        self._admit()
         if not self._occupied():
             self.trainer.should_stop = True
             return -1
@@ -134,6 +142,22 @@ class CohortModule(LearningModule):
             ending = ("stopped", f"signal {signal}")
         for lane in self._occupied():
             self._endings.setdefault(lane, ending)
+
+    def _end_cancelled(self) -> None:
+        for lane in self._occupied():
+            seat = self.seats[lane]
+            if seat is not None and seat.tally.trial.is_cancelled():
+                self._endings.setdefault(lane, ("stopped", "cancelled"))
+
+    def _admit(self) -> None:
+        """Offers idle lanes to trials that have come; waits for one where nothing is trained."""
+        while self._is_open is not None and self._is_open() and not self.stop_requested:
+            for lane, seat in enumerate(self.seats):
+                if seat is None and not self._refill(lane):
+                    break
+            if self._occupied() or self.error is not None:
+                return
+            time.sleep(_LOOKS_EVERY_SECONDS)
 
     def remember(self, result: LanesResult, logs: dict[str, torch.Tensor]) -> None:
         """Adds a chunk to the ledger, and finds out which lanes are due for what."""
@@ -245,8 +269,10 @@ class CohortModule(LearningModule):
         if not refill:
             return
         for lane in endings:
-            self._refill(lane)
-        self._shrink()
+            if not self._refill(lane):
+                self.data.stop(lane)
+        if self._is_open is None:
+            self._shrink()
 
     def _test(self, lanes: Sequence[int]) -> dict[int, list[float]]:
         if not lanes:
@@ -286,11 +312,11 @@ class CohortModule(LearningModule):
             return test_return
         return self._ledger.score(lane, env_steps, share_of(self._config.score))
 
-    def _refill(self, lane: int) -> None:
+    def _refill(self, lane: int) -> bool:
+        """Gives a lane to the next trial; whether there is one."""
         seat = self._seat_that_can_begin()
         if seat is None:
-            self.data.stop(lane)
-            return
+            return False
         self.learner.place(lane, self._frame_of(seat.config), seat.config.seed)
         budget = Budget(seat.config.max_env_steps, seat.config.max_episodes)
         self.data.begin(lane, seat.config.seed, budget)
@@ -298,6 +324,7 @@ class CohortModule(LearningModule):
         self.seats[lane] = seat
         if seat.goes_on:
             self._restore(lane, seat)
+        return True
 
     def _seat_that_can_begin(self) -> Seat | None:
         """Who is next; nobody once a config was wrong: what runs is trained to its end first."""

@@ -12,13 +12,18 @@ from sweeprl.engine import LANES_COLLECT_STEPS
 from sweeprl.executors.seats import Seat
 from sweeprl.trials import Tally, Trial
 
-__all__ = ["Feed", "cohort_of"]
+__all__ = ["Feed", "as_lane", "cohort_of", "cohort_of_trial"]
 
 
 def cohort_of(config: TrialConfig) -> str:
     """Returns what trials must share to be lanes of one engine, as a key."""
     shared = config.model_dump(mode="json", exclude={"seed", "root_dir", "frame_config"})
     return json.dumps({**shared, **structure_of(config.frame_config)}, sort_keys=True, default=str)
+
+
+def cohort_of_trial(trial: Trial) -> str:
+    """Returns what trials must share, the modules that they may name included, as a key."""
+    return f"{trial.config_folder} {cohort_of(as_lane(trial.configs()[0]))}"
 
 
 class Feed:
@@ -49,9 +54,16 @@ class Feed:
                 if others >= self._most_waiting or not self._pull():
                     return None
             seat = self._waiting[cohort].popleft()
-            if not seat.tally.should_stop:
+            if seat.tally.trial.is_cancelled():
+                seat.refuse("cancelled before it began", "stopped")
+            elif seat.tally.should_stop:
+                seat.pass_over()
+            else:
                 return seat
-            seat.pass_over()
+
+    def has_others(self, cohort: str) -> bool:
+        """Whether seats of another cohort wait."""
+        return any(seats for name, seats in self._waiting.items() if name != cohort)
 
     def trials_from(self, seat: Seat, cohort: str) -> Iterator[Trial]:
         """The trial of a seat and all after it in a cohort that has to be trained otherwise."""
@@ -74,15 +86,14 @@ class Feed:
         trial = next(self._trials, None)
         if trial is None:
             return False
-        configs = [_for_lanes(config) for config in trial.configs()]
+        configs = [as_lane(config) for config in trial.configs()]
         tally = Tally(trial, len(configs))
-        cohort = f"{trial.config_folder} {cohort_of(configs[0])}"
-        waiting = self._waiting.setdefault(cohort, deque())
+        waiting = self._waiting.setdefault(cohort_of_trial(trial), deque())
         waiting.extend(Seat(config, tally) for config in configs)
         return True
 
 
-def _for_lanes(config: TrialConfig) -> TrialConfig:
+def as_lane(config: TrialConfig) -> TrialConfig:
     """Sets what a lane cannot leave open: it has no round of updates after every episode."""
     frame_config = config.frame_config
     if not isinstance(frame_config, ReplayConfig) or frame_config.collect_steps is not None:

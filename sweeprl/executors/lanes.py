@@ -58,6 +58,10 @@ class LanesExecutor:
         num_threads: CPU threads; by default as many as there are cores.
         pl_callbacks: further Lightning callbacks.
         say: takes lines meant for the user.
+        stays_open: asked after every chunk; while true, lanes without a trial are kept and offered
+            to trials that come later. By default trials are only asked for where one has ended.
+        otherwise: takes the trials that cannot be lanes, and the reason; by default they are
+            trained in processes.
 
     Raises:
         ConfigError: `num_lanes` is not positive.
@@ -70,6 +74,8 @@ class LanesExecutor:
         num_threads: int | None = None,
         pl_callbacks: Sequence[Callback] = (),
         say: Callable[[str], None] | None = None,
+        stays_open: Callable[[], bool] | None = None,
+        otherwise: Callable[[Iterable[Trial], str], None] | None = None,
     ) -> None:
         if num_lanes is not None and num_lanes < 1:
             raise ConfigError(f"num_lanes must be at least 1, but got {num_lanes}.")
@@ -77,6 +83,8 @@ class LanesExecutor:
         self._num_threads = num_threads or torch.multiprocessing.cpu_count()
         self._callbacks = list(pl_callbacks)
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+        self._stays_open = stays_open
+        self._otherwise = otherwise or self._train_in_processes
         self._received: int | None = None
 
     @property
@@ -96,7 +104,9 @@ class LanesExecutor:
                 it as the reason; they can go on from their last checkpoints.
         """
         resolver = Resolver(caller_globals())
-        feed = Feed(trials, most_waiting=self._num_lanes or _MOST_WAITING)
+        # One that waits ends a cohort that stays open, as soon as its trials have ended.
+        most = 1 if self._stays_open else self._num_lanes or _MOST_WAITING
+        feed = Feed(trials, most_waiting=most)
         self._received = None
         try:
             self._run_all(feed, resolver)
@@ -129,16 +139,19 @@ class LanesExecutor:
         frame = build_frame(config, extension, resolver)
         reason = why_not_lanes(frame, config, extension)
         if reason is not None:
-            self._say(f"Trained in processes, not as lanes: {reason}.")
-            processes = ProcessExecutor()
-            processes.run(feed.trials_from(first, cohort))
-            self._received = processes.received
+            self._otherwise(feed.trials_from(first, cohort), reason)
             return
         extension.launch(
             config,
             self._callbacks,
             lambda _, callbacks: self._fit(feed, cohort, first, frame, extension, callbacks),
         )
+
+    def _train_in_processes(self, trials: Iterable[Trial], reason: str) -> None:
+        self._say(f"Trained in processes, not as lanes: {reason}.")
+        processes = ProcessExecutor()
+        processes.run(trials)
+        self._received = processes.received
 
     def _fit(
         self,
@@ -150,10 +163,7 @@ class LanesExecutor:
         callbacks: Sequence[Callback],
     ) -> None:
         device = choose_device(first.config.gpus if self._gpus == "config" else self._gpus)
-        num_lanes = self._num_lanes or num_lanes_for(frame, first.config, device)
-        seats = [first]
-        while len(seats) < num_lanes and (seat := feed.next_seat(cohort)) is not None:
-            seats.append(seat)
+        seats = self._seats(feed, cohort, first, self._room(frame, first.config, device))
 
         def frame_of(config: TrialConfig) -> Frame:
             return type(frame)(config.frame_config, frame.spec, frame.resolver)
@@ -162,7 +172,14 @@ class LanesExecutor:
         data = _data(seats, learner, extension)
         signals = StopOnSignal()
         module = CohortModule(
-            learner, data, extension, seats, lambda: feed.next_seat(cohort), frame_of, signals
+            learner,
+            data,
+            extension,
+            seats,
+            lambda: feed.next_seat(cohort),
+            frame_of,
+            signals,
+            self._stays_open and (lambda: self._is_open(feed, cohort)),
         )
         trainer = make_trainer(
             device, [*callbacks, signals], logger=False, enable_checkpointing=False
@@ -187,14 +204,33 @@ class LanesExecutor:
         if module.error is not None:
             raise module.error
 
+    def _room(self, frame: Frame, config: TrialConfig, device: torch.device) -> int:
+        """How many lanes there may be."""
+        if self._num_lanes is not None and self._stays_open is None:
+            return self._num_lanes
+        return min(self._num_lanes or sys.maxsize, num_lanes_for(frame, config, device))
+
+    def _seats(self, feed: Feed, cohort: str, first: Seat, num: int) -> list[Seat | None]:
+        """Who sits where; without a trial, a lane that stays open is nobody's yet."""
+        seats: list[Seat | None] = [first]
+        while len(seats) < num and (seat := feed.next_seat(cohort)) is not None:
+            seats.append(seat)
+        if self._stays_open is not None:
+            seats += [None] * (num - len(seats))
+        return seats
+
+    def _is_open(self, feed: Feed, cohort: str) -> bool:
+        return self._stays_open is not None and self._stays_open() and not feed.has_others(cohort)
+
 
 def _learner(
-    seats: Sequence[Seat], frame_of: Callable[[TrialConfig], Frame], device: torch.device
+    seats: Sequence[Seat | None], frame_of: Callable[[TrialConfig], Frame], device: torch.device
 ) -> Learner:
-    config = seats[0].config
+    configs = _configs(seats)
+    config = configs[0]
     return Learner(
-        [frame_of(seat.config) for seat in seats],
-        [seat.config.seed for seat in seats],
+        [frame_of(config) for config in configs],
+        [config.seed for config in configs],
         config.num_envs,
         device,
         replay_device=device if device.type == "cuda" else None,
@@ -203,8 +239,20 @@ def _learner(
     )
 
 
-def _data(seats: Sequence[Seat], learner: Learner, extension: EnvExtension) -> LanesDataset:
-    config, seeds = seats[0].config, [seat.config.seed for seat in seats]
-    envs = extension.create_lanes(config, seeds, "train", learner.device)
-    budgets = [Budget(s.config.max_env_steps, s.config.max_episodes) for s in seats]
-    return LanesDataset(envs, learner, config.train_env_config.act_kwargs, budgets)
+def _data(seats: Sequence[Seat | None], learner: Learner, extension: EnvExtension) -> LanesDataset:
+    configs = _configs(seats)
+    seeds = [config.seed for config in configs]
+    envs = extension.create_lanes(configs[0], seeds, "train", learner.device)
+    budgets = [Budget(config.max_env_steps, config.max_episodes) for config in configs]
+    data = LanesDataset(envs, learner, configs[0].train_env_config.act_kwargs, budgets)
+    for lane, seat in enumerate(seats):
+        if seat is None:
+            data.stop(lane)
+    return data
+
+
+def _configs(seats: Sequence[Seat | None]) -> list[TrialConfig]:
+    """Of each lane; where nobody sits, that of the first."""
+    first = seats[0]
+    assert first is not None
+    return [first.config if seat is None else seat.config for seat in seats]

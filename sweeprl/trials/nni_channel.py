@@ -106,6 +106,10 @@ class ManagerChannel:
         space: dict[str, Any] | None = json.loads(found) if isinstance(found, str) else found
         return space
 
+    def concurrency(self) -> int:
+        """Asks how many trials the experiment runs at once."""
+        return int(self._get("experiment")["params"]["trialConcurrency"])
+
     def delivered(self, kind: Metric) -> int | None:
         """Asks for the trial's metrics."""
         metrics = self._get(f"metric-data/{urllib.parse.quote(self._trial)}")

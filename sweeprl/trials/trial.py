@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -47,9 +47,19 @@ class TrialOutcome:
         return fmean(scores) if is_whole else None
 
     @property
+    def is_success(self) -> bool:
+        """Whether it was trained to its end, and is worth something to a tuner."""
+        return self.status == "finished" and self.score is not None
+
+    @property
     def env_steps(self) -> int:
         """Environment steps of all seeds."""
         return sum(record.env_steps for record in self.records)
+
+    def sentence(self) -> str:
+        """How it ended, for its log."""
+        score = "no score" if self.score is None else f"score {self.score:.1f}"
+        return f"{self.status}: {self.reason}; {score}"
 
     def summary(self) -> dict[str, Any]:
         """Plain values that `json.dumps` takes."""
@@ -87,6 +97,8 @@ class Trial:
     """A folder whose modules the config may name."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """What a tuner proposed, by dotted path; compared with the config that is trained."""
+    is_cancelled: Callable[[], bool] = lambda: False
+    """Whether it is to be stopped, to go on another time; a lane asks after every chunk."""
 
     def __post_init__(self) -> None:
         if len(set(self.seeds)) != len(self.seeds):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -18,64 +15,7 @@ from sweeprl.trials.nni import NNIBackend, NNITrialFile
 from sweeprl.trials.nni_channel import LibraryChannel, ManagerChannel
 from sweeprl.trials.proposed import run_proposed
 from sweeprl.trials.trial import TrialOutcome
-
-SPACE = {
-    "log2(batch_size)": {"_type": "quniform", "_value": [4, 6, 1]},
-    "learning_rate": {"_type": "loguniform", "_value": [1e-4, 1e-2]},
-}
-
-
-class Manager:
-    """Answers what a trial asks the real one."""
-
-    def __init__(self) -> None:
-        self.proposal = {"log2(batch_size)": 5.0, "learning_rate": 0.002}
-        self.knows_after = 0
-        """Requests for its parameters before the trial is known."""
-        self.metrics: list[dict] = []
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/prefix/env/local-env/abcde"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-    def values(self, kind: str) -> list[dict]:
-        return [json.loads(metric["value"]) for metric in self.metrics if metric["type"] == kind]
-
-    def answer(self, path: str):
-        if path.endswith("/trial-jobs/abcde"):
-            self.knows_after -= 1
-            if self.knows_after >= 0:
-                return {"id": "abcde"}
-            record = json.dumps({"parameter_id": 7, "parameters": self.proposal})
-            return {"hyperParameters": [record]}
-        if path.endswith("/experiment"):
-            return {"params": {"searchSpace": SPACE}}
-        assert path == "/prefix/api/v1/nni/metric-data/abcde"
-        return self.metrics
-
-    def _handler(manager):  # noqa: N805
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.reply(manager.answer(self.path))
-
-            def do_PUT(self) -> None:
-                content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                assert (self.path, content["type"]) == ("/prefix/env/local-env/abcde", "metric")
-                manager.metrics.append(json.loads(content["metric"]))
-                self.reply({})
-
-            def reply(self, content) -> None:
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(json.dumps(content).encode())
-
-            def log_message(self, *arguments) -> None:
-                pass
-
-        return Handler
+from tests.trials.managers import Manager
 
 
 @pytest.fixture
@@ -88,13 +28,7 @@ def manager():
 @pytest.fixture
 def environ(manager, tmp_path) -> dict[str, str]:
     (tmp_path / "out").mkdir()
-    return {
-        "NNI_PLATFORM": "local",
-        "NNI_EXP_ID": "exp",
-        "NNI_TRIAL_JOB_ID": "abcde",
-        "NNI_OUTPUT_DIR": str(tmp_path / "out"),
-        "NNI_TRIAL_COMMAND_CHANNEL": manager.url,
-    }
+    return manager.environ("abcde", tmp_path / "out")
 
 
 @pytest.fixture
@@ -215,10 +149,10 @@ def test_a_proxy_is_not_asked_for_this_machine(manager, monkeypatch):
 def test_a_population_hands_its_agents_on(manager, environ, base, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     folders = {"load_checkpoint_dir": str(first), "save_checkpoint_dir": str(second)}
-    manager.proposal |= folders
+    manager.proposal.update(folders)
     run_proposed(base, backend_of(environ), tmp_path)
     assert (second / "last.ckpt").exists()
-    manager.proposal |= {"load_checkpoint_dir": str(second), "learning_rate": 0.005}
+    manager.proposal.update({"load_checkpoint_dir": str(second), "learning_rate": 0.005})
     (tmp_path / "next").mkdir()
     run_proposed(base, backend_of({**environ, "NNI_OUTPUT_DIR": str(tmp_path / "next")}), tmp_path)
     import torch
