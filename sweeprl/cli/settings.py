@@ -28,9 +28,18 @@ def check_output(output: Path, overwrite: bool) -> None:
 
 
 def changes_of(
-    settings: Sequence[str], seed: int | None = None, root_dir: Path | None = None
+    settings: Sequence[str],
+    seed: int | None = None,
+    root_dir: Path | None = None,
+    option: str = "--set",
 ) -> dict[str, Any]:
     """Returns what `--set`, `--seed` and `--root-dir` change, by dotted path.
+
+    Args:
+        settings: each of them key=value.
+        seed: of the trial.
+        root_dir: of the trial.
+        option: what the settings were given with, for error messages.
 
     Raises:
         ConfigError: a setting is not key=value.
@@ -41,7 +50,7 @@ def changes_of(
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise ConfigError(f"--set must be key=value, but got '{setting}'.")
+            raise ConfigError(f"{option} must be key=value, but got '{setting}'.")
         changes[key.strip()] = parse_value(value)
     if seed is not None:
         changes["seed"] = seed

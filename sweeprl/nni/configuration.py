@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeprl.config import TrialConfig, save_config
+from sweeprl.config import TrialConfig, merge, save_config
 from sweeprl.config.io import dump_yaml, write_text
 from sweeprl.errors import ConfigError
-from sweeprl.nni.algorithms import assessor_section, tuner_section
+from sweeprl.nni.algorithms import Plan, assessor_section, check_together, tuner_section
+from sweeprl.nni.named_modules import check_importable
+from sweeprl.nni.platforms import Gpus, Remote, check_concurrency, platform_section
 from sweeprl.search_spaces import SearchSpace, to_nni
+from sweeprl.search_spaces.corners import corners
 
 __all__ = ["ExperimentFolder", "write_experiment"]
 
@@ -50,11 +55,16 @@ def write_experiment(
     space: SearchSpace | None = None,
     *,
     tuner: str = "TPE",
+    tuner_settings: Mapping[str, Any] | None = None,
     assessor: str | None = None,
+    assessor_settings: Mapping[str, Any] | None = None,
     trials: int = 20,
     concurrency: int = 2,
     hours: float | None = None,
-    python: str = sys.executable,
+    trial_minutes: float | None = None,
+    gpus: Gpus | None = None,
+    remote: Remote | None = None,
+    python: str | None = None,
     overwrite: bool = False,
 ) -> ExperimentFolder:
     """Writes what `sweeprl nni create` and `nnictl create --config` start.
@@ -63,18 +73,24 @@ def write_experiment(
 
     Args:
         config: what is tuned.
-        folder: to write to; modules that the config names must lie there.
+        folder: to write to; modules that the config names must lie there, or be installed.
         space: what may be proposed; the frame's own by default.
         tuner: one of `algorithms.TUNERS`.
+        tuner_settings: `classArgs` of the tuner, where they should not be ours.
         assessor: one of `algorithms.ASSESSORS`; trials run to their end without one.
+        assessor_settings: `classArgs` of the assessor, where they should not be ours.
         trials: how many.
         concurrency: how many at a time.
         hours: after which no trial begins any more.
-        python: the interpreter that trials run in.
+        trial_minutes: after which a trial is stopped.
+        gpus: what each trial gets of them; NNI leaves that to the config by default.
+        remote: other machines that trials run on; this one by default.
+        python: the interpreter that trials run in; this one by default, and `python` on others.
         overwrite: whether to replace an experiment's files that lie there.
 
     Raises:
-        ConfigError: a setting is wrong, or the tuner cannot search the space.
+        ConfigError: a setting is wrong, the tuner cannot search the space, or trials could not
+            import what the config names.
     """
     from sweeprl.trials.optuna import budget_of  # which imports torch
 
@@ -82,20 +98,29 @@ def write_experiment(
     budget_of(config)
     space = space or SearchSpace.of_config(config)
     space.check(config)
-    _check_numbers(trials, concurrency, hours)
+    numbers = {"trials": trials, "concurrency": concurrency}
+    _check_positive({**numbers, "hours": hours, "trial_minutes": trial_minutes})
+    python = python or (sys.executable if remote is None else "python")
+    plan = Plan(trials, concurrency, _random_reports(config, space))
+    proposed_by = tuner_section(tuner, space, plan, tuner_settings)
+    judged_by = None if assessor is None else assessor_section(assessor, plan, assessor_settings)
+    check_together(proposed_by, judged_by, is_remote=remote is not None)
     content = {
         "experimentName": files.root.resolve().name,
         "searchSpaceFile": files.space.name,
-        # Bash passes NNI's signals on to the last command only, which therefore stands alone.
+        # One plain command: bash passes NNI's signals on to the last one only, and NNI 2 puts words
+        # before and after it, so that `exec` fails.
         "trialCommand": f"{shlex.quote(python)} -m sweeprl run --config {files.base.name}",
         "trialCodeDirectory": ".",
         "trialConcurrency": concurrency,
         "maxTrialNumber": trials,
-        **({} if hours is None else {"maxExperimentDuration": f"{round(3600 * hours)}s"}),
-        "tuner": tuner_section(tuner, space),
-        **({} if assessor is None else {"assessor": assessor_section(assessor)}),
-        "trainingService": {"platform": "local"},
+        **_durations(hours, trial_minutes),
+        "tuner": proposed_by,
+        **({} if judged_by is None else {"assessor": judged_by}),
+        **_platform(config, remote, gpus or Gpus()),
     }
+    check_concurrency(content)
+    check_importable(config, files.root, python if remote is None else sys.executable)
     search_space = to_nni(space.narrowed(config))
     _check_free(files, overwrite)
     save_config(config, files.base)
@@ -104,11 +129,42 @@ def write_experiment(
     return files
 
 
-def _check_numbers(trials: int, concurrency: int, hours: float | None) -> None:
-    wanted: dict[str, Any] = {"trials": trials, "concurrency": concurrency, "hours": hours}
+def _check_positive(wanted: Mapping[str, float | None]) -> None:
     for name, number in wanted.items():
         if number is not None and not number > 0:
             raise ConfigError(f"{name} must be positive, but got {number}.")
+
+
+def _durations(hours: float | None, trial_minutes: float | None) -> dict[str, str]:
+    limits = {
+        "maxExperimentDuration": None if hours is None else 3600 * hours,
+        "maxTrialDuration": None if trial_minutes is None else 60 * trial_minutes,
+    }
+    # NNI counts whole seconds, and 0 is no limit.
+    return {
+        key: f"{max(1, round(seconds))}s" for key, seconds in limits.items() if seconds is not None
+    }
+
+
+def _platform(config: TrialConfig, remote: Remote | None, gpus: Gpus) -> dict[str, Any]:
+    section = platform_section(remote, gpus)
+    if gpus.per_trial is not None and config.gpus not in ("auto", None):
+        raise ConfigError(
+            'gpus must be "auto" or null where NNI hands out the GPUs, since a trial sees only its '
+            f"own one, but got {config.gpus!r}. Write: --set gpus=auto"
+        )
+    return section
+
+
+def _random_reports(config: TrialConfig, space: SearchSpace) -> int:
+    """The most reports that a trial of the space may make before it learns."""
+    from sweeprl.trials.optuna import learning_starts
+
+    extremes = corners(space.narrowed(config).parameters)
+    trials = [merge(config, space.resolve(config, corner.params)) for corner in extremes]
+    return max(
+        math.ceil(learning_starts(one) / one.report_every_env_steps) for one in [config, *trials]
+    )
 
 
 def _check_free(files: ExperimentFolder, overwrite: bool) -> None:
