@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-__all__ = ["dispatcher_error", "is_stopped_in_order", "manager_error"]
+__all__ = ["cannot_train", "dispatcher_error", "is_stopped_in_order", "manager_error"]
 
 _TAIL_BYTES = 200_000
 _RECORD = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ", re.MULTILINE)
 _FATAL = re.compile(r"^\w+ \(nni\.(runtime\.msg_dispatcher|main)")
 """NNI's own loops, which end with what they log with a traceback; a tuner may log what it likes."""
+_NO_TRAINING = "training service initialize failed"
 
 
 def dispatcher_error(folder: Path, since: float) -> str | None:
@@ -39,8 +40,18 @@ def manager_error(folder: Path, since: float) -> str | None:
 
 def is_stopped_in_order(folder: Path, since: float) -> bool:
     """Tells whether somebody has stopped the manager, rather than it broke down."""
-    records = _records(folder / "log" / "nnimanager.log", since)
-    return any("Initiate shutdown:" in record for record in records)
+    return any(_NO_TRAINING not in record for record in _shutdowns(folder, since))
+
+
+def cannot_train(folder: Path, since: float) -> bool:
+    """Tells whether the manager has ended itself, since it could not get machines or GPUs ready."""
+    return any(_NO_TRAINING in record for record in _shutdowns(folder, since))
+
+
+def _shutdowns(folder: Path, since: float) -> Iterator[str]:
+    for record in _records(folder / "log" / "nnimanager.log", since):
+        if "Initiate shutdown:" in record:
+            yield record
 
 
 def _records(path: Path, since: float) -> Iterator[str]:

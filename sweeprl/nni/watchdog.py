@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from sweeprl.errors import ConfigError, SweepFailed
 from sweeprl.nni.experiments import resume
 from sweeprl.nni.listing import Experiment, find
-from sweeprl.nni.logs import dispatcher_error, is_stopped_in_order
+from sweeprl.nni.logs import cannot_train, dispatcher_error, is_stopped_in_order
 from sweeprl.nni.manager import Job
 from sweeprl.nni.processes import end_orderly, find_processes
 from sweeprl.nni.tally import JobTally, is_maximized
@@ -144,12 +144,17 @@ class Watchdog:
         self._answered_at = time.monotonic()
         self._count(jobs)
         if status in _ENDED:
-            return self._outcome("stopped", "from elsewhere")
+            return self._ended()
         if status == "DONE":
             return self._outcome("done", "all trials have ended")
         if self._has_no_more(status, jobs):
             return self._outcome("done", "the tuner has no more trials to propose")
         return self._trouble(status, errors)
+
+    def _ended(self) -> Outcome | str:
+        if cannot_train(self._experiment.folder, self._experiment.began_at):
+            return f"NNI cannot start trials: {self._reason()}"
+        return self._outcome("stopped", "from elsewhere")
 
     def _count(self, jobs: list[Job]) -> None:
         if len(self._tally) == 0:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from sweeprl.nni.logs import dispatcher_error, is_stopped_in_order, manager_error
+from sweeprl.nni.logs import cannot_train, dispatcher_error, is_stopped_in_order, manager_error
 
 DISPATCHER = """\
 [2026-01-02 10:00:00] INFO (nni.tuner.tpe/MainThread) Using random seed 1
@@ -42,6 +42,15 @@ def test_what_has_ended_the_tuner(folder):
 def test_what_the_manager_has_met(folder):
     assert manager_error(folder, BEFORE) == "Error: Failed to collect GPU info"
     assert is_stopped_in_order(folder, BEFORE)
+
+
+def test_a_manager_that_could_not_reach_a_machine_was_not_stopped_by_anybody(folder):
+    assert not cannot_train(folder, BEFORE)
+    text = MANAGER.replace("SIGTERM", "training service initialize failed")
+    (folder / "log" / "nnimanager.log").write_text(text)
+    assert cannot_train(folder, BEFORE)
+    assert not is_stopped_in_order(folder, BEFORE)
+    assert not cannot_train(folder, AFTER)
 
 
 def test_a_former_run_is_not_this_one(folder):
