@@ -17,6 +17,7 @@ from filelock import FileLock
 from sweeprl.errors import ConfigError, SweepFailed
 from sweeprl.nni.confinement import UMASK, confined_environment
 from sweeprl.nni.listing import Experiment, find, nni_home
+from sweeprl.nni.platforms import Machine, check_concurrency, tunnel_command
 from sweeprl.nni.processes import end_orderly, end_processes, find_processes
 from sweeprl.nni.resuming import prepare_resume
 
@@ -32,7 +33,8 @@ def create(folder: str | Path, port: int | None = None) -> str:
 
     Args:
         folder: with `config.yml`, as `sweeprl nni-config` writes it.
-        port: of the web page; the first free one from 8080 on by default.
+        port: of the web page; the first free one from 8080 on by default. It must be given where
+            trials are on other machines, since tunnels lead to it.
 
     Returns:
         The experiment's ID. It runs on its own from now on; `sweeprl.nni.watch` looks after it.
@@ -42,7 +44,7 @@ def create(folder: str | Path, port: int | None = None) -> str:
         SweepFailed: NNI did not start it.
     """
     config = Path(folder).resolve() / "config.yml"
-    _check(config)
+    _check(config, port)
     return _start("create", str(config), port=port)
 
 
@@ -68,7 +70,7 @@ def resume(experiment_id: str, port: int | None = None) -> str:
         )
     end_processes(experiment_id)
     prepare_resume(experiment.folder)
-    if port is None and experiment.port and _is_free(experiment.port):
+    if port is None and experiment.port and (experiment.is_remote or _is_free(experiment.port)):
         port = experiment.port
     return _start("resume", experiment_id, port=port, last=str(experiment.folder.parent))
 
@@ -82,7 +84,7 @@ def stop(experiment_id: str) -> None:
     end_orderly(find(experiment_id).id)
 
 
-def _check(config: Path) -> None:
+def _check(config: Path, port: int | None) -> None:
     if not config.is_file():
         raise ConfigError(
             f"An experiment's folder must hold a config.yml, but '{config}' does not exist. "
@@ -97,20 +99,29 @@ def _check(config: Path) -> None:
             f"'{config}' must be a config of NNI's second format, with `trainingService:` for "
             "example, but is not. Write one with: sweeprl nni-config"
         )
-    _check_reachable(content)
+    _check_reachable(content, port)
+    check_concurrency(content)
 
 
-def _check_reachable(content: dict[str, Any]) -> None:
+def _check_reachable(content: dict[str, Any], port: int | None) -> None:
+    """Trials on other machines report through a tunnel."""
     service = content.get("trainingService")
     platform = service.get("platform") if isinstance(service, dict) else None
     address = content.get("nniManagerIp")
-    if platform in (None, "local") or address in _LOOPBACK:
+    if platform in (None, "local"):
         return
-    raise ConfigError(
-        "`nniManagerIp: 127.0.0.1` must hold where trials are on other machines, since the manager "
-        f"is heard on this one only, but got {address}. Set it, choose a --port, and lead it there "
-        "with: ssh -N -R PORT:127.0.0.1:PORT HOST"
-    )
+    tunnel = tunnel_command(Machine("USER", "HOST"), port or _FIRST_PORT)
+    if address not in _LOOPBACK:
+        raise ConfigError(
+            "`nniManagerIp: 127.0.0.1` must hold where trials are on other machines, since the "
+            f"manager is heard on this one only, but got {address}. Set it, choose a --port, and "
+            f"lead it there with: {tunnel}"
+        )
+    if port is None:
+        raise ConfigError(
+            "A port must be given where trials are on other machines, since a tunnel leads to it, "
+            f"but got none. Add --port {_FIRST_PORT}, and for each machine keep running: {tunnel}"
+        )
 
 
 def _start(action: str, what: str, *, port: int | None, last: str | None = None) -> str:

@@ -26,6 +26,8 @@ class Experiment:
     """Of its web page and REST interface; the last one, where it does not run; 0 if unknown."""
     began_at: float
     """When it was last created or resumed, in seconds of the epoch."""
+    is_remote: bool = False
+    """Whether its trials run on other machines."""
 
     @property
     def address(self) -> str:
@@ -67,7 +69,13 @@ def find(experiment_id: str) -> Experiment:
         )
     entry = listed[experiment_id]
     folder = Path(entry["logDir"]) / experiment_id
-    return Experiment(experiment_id, folder, entry.get("port") or 0, entry["startTime"] / 1000)
+    return Experiment(
+        experiment_id,
+        folder,
+        entry.get("port") or 0,
+        entry["startTime"] / 1000,
+        entry.get("platform", "local") != "local",
+    )
 
 
 def nni_home() -> Path:

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from sweeprl.errors import ConfigError
+from sweeprl.nni import platforms
 from sweeprl.nni.experiments import create, resume, stop
 from sweeprl.nni.listing import find
 from sweeprl.nni.processes import find_processes
@@ -97,6 +98,21 @@ def test_a_config_is_refused_before_anything_begins(home, tmp_path, change, mess
     with pytest.raises(ConfigError, match=message):
         create(folder, free_port())
     assert not list(home.rglob("nni.sqlite"))
+
+
+def test_trials_on_other_machines_run_one_at_a_time_with_nni_3(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(platforms, "version", lambda _: "3.0")
+    service = {"trainingService": {"platform": "remote"}, "nniManagerIp": "127.0.0.1"}
+    folder = write_folder(tmp_path / "folder", **service)
+    with pytest.raises(ConfigError, match="a concurrency of 2.* pip install 'nni==2"):
+        create(folder, free_port())
+
+
+def test_a_tunnel_needs_a_port(home, tmp_path):
+    service = {"trainingService": {"platform": "remote"}, "nniManagerIp": "127.0.0.1"}
+    folder = write_folder(tmp_path / "folder", trialConcurrency=1, **service)
+    with pytest.raises(ConfigError, match="A port must be given .* ssh -N -R"):
+        create(folder)
 
 
 def test_a_folder_without_config_is_refused(home, tmp_path):
