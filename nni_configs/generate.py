@@ -15,6 +15,7 @@ from sweeprl import (
     generate_training_config,
 )
 from sweeprl.nni import write_experiment
+from sweeprl.nni.platforms import Machine, Remote
 
 PROBLEMS = {
     "dqn": ("DQN", "CartPole-v1", 50_000),
@@ -29,6 +30,9 @@ SEARCHES = {
     "evolution": {"tuner": "Evolution"},
     "pbt": {"tuner": "PBT"},
 }
+
+MACHINE = Remote([Machine("USER", "HOST")], python_dir="/home/USER/venv/bin")
+"""To be filled in: another machine, reached over SSH."""
 
 
 def config_of(frame: str, env_name: str, max_env_steps: int) -> TrialConfig:
@@ -59,6 +63,13 @@ def write_all(folder: Path) -> None:
                 python="python",  # whichever the experiment is created with
                 overwrite=True,
             )
+    write_experiment(
+        config_of(*PROBLEMS["dqn"]),
+        folder / "dqn-tpe-remote",
+        remote=MACHINE,
+        concurrency=1,  # with more, NNI 3 mixes up the trials on other machines
+        overwrite=True,
+    )
 
 
 if __name__ == "__main__":

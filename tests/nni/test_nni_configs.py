@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import yaml
 
 FOLDER = Path(__file__).parents[2] / "nni_configs"
 EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/config.yml"))
@@ -30,8 +31,18 @@ def test_the_committed_experiments_are_those_that_the_script_writes(tmp_path):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_nni_reads_each(name):
+def test_nni_reads_each(name, home):
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / "id_ed25519").touch()  # of the machines
     from nni.experiment.config import ExperimentConfig
 
     config = ExperimentConfig.load(FOLDER / name / "config.yml")
     config.canonical_copy().validate()
+
+
+def test_there_are_experiments_for_other_machines():
+    platforms = {
+        yaml.safe_load((FOLDER / name / "config.yml").read_text())["trainingService"]["platform"]
+        for name in EXPERIMENTS
+    }
+    assert platforms == {"local", "remote"}
