@@ -12,22 +12,13 @@ import pytest
 import yaml
 
 from sweeprl import TrialConfig
-from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, watch, write_experiment
 from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.processes import find_processes
-from sweeprl.search_spaces import SearchSpace
 from sweeprl.trials.nni import NNITrialFile
+from tests.nni.checking import SPACE, check_parameters
 from tests.nni.folders import free_port
-
-SPACE = SearchSpace.of(
-    {
-        "learning_rate": {"_type": "loguniform", "_value": [1e-4, 1e-2]},
-        "log2(batch_size)": {"_type": "quniform", "_value": [4, 6, 1]},
-        "update_rate": {"_type": "uniform", "_value": [0.01, 0.1]},
-    }
-)
 
 FAULTY = """\
 import gymnasium as gym
@@ -99,18 +90,6 @@ def trials_of(experiment: Experiment) -> dict[str, Path]:
     return {path.name: path for path in folder.iterdir()}
 
 
-def check_parameters(folder: Path, base: TrialConfig) -> NNITrialFile:
-    """What the tuner proposed, what we kept and what was trained are the same."""
-    kept = NNITrialFile.load(folder)
-    assert kept is not None
-    proposal = kept.proposal
-    assert kept.params["batch_size"] == 2 ** proposal["log2(batch_size)"]
-    assert kept.params["learning_rate"] == proposal["learning_rate"]
-    assert kept.params["update_rate"] == proposal["update_rate"]
-    check_applied(TrialFolder(folder).load_config(), kept.params)
-    return kept
-
-
 def labels(experiment: Experiment) -> dict[str, dict]:
     """The parameters that NNI shows for each trial."""
     return {
@@ -142,7 +121,7 @@ def test_trials_that_fail_in_every_way_do_not_stop_an_experiment(home, base, tmp
     assert len(folders) == 8
     began = {name: folder for name, folder in folders.items() if NNITrialFile.load(folder)}
     trained = {name: f for name, f in began.items() if TrialFolder(f).record.exists()}
-    kept = {name: check_parameters(folder, base) for name, folder in trained.items()}
+    kept = {name: check_parameters(folder) for name, folder in trained.items()}
     for name in began:
         file = NNITrialFile.load(folders[name])
         assert file is not None
@@ -185,7 +164,7 @@ def test_a_trial_goes_on_when_the_manager_was_killed(home, base, tmp_path):
     assert any(line.startswith("Resumed") for line in lines)
     assert not find_processes(experiment.id)
     for folder in trials_of(experiment).values():
-        kept = check_parameters(folder, base)
+        kept = check_parameters(folder)
         steps = [at for at, _ in kept.reports]
         assert steps == sorted(set(steps))
         assert (steps[-1], kept.is_final_delivered) == (6000, True)

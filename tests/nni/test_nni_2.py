@@ -1,0 +1,86 @@
+"""A whole experiment with NNI 2.10.1, laid over the NNI that is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import sweeprl
+from sweeprl import TrialConfig
+from sweeprl.launcher import TrialFolder
+from sweeprl.nni import write_experiment
+from tests.nni.checking import SPACE, check_parameters
+from tests.nni.folders import free_port
+
+PACKAGES = ["nni==2.10.1", "typeguard==2.13.3"]
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory) -> Path:
+    """A folder with what 2.10.1 needs in place of what is installed."""
+    folder = tmp_path_factory.mktemp("nni_2")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    ended = subprocess.run(
+        [*command, str(folder), *PACKAGES], capture_output=True, text=True, check=False
+    )
+    if ended.returncode != 0:
+        pytest.skip(f"pip could not install {PACKAGES}: {ended.stderr.strip()[-300:]}")
+    return folder
+
+
+@pytest.fixture
+def environ(home, packages) -> dict[str, str]:
+    """In which Python finds 2.10.1 first, and this sweeprl."""
+    paths = [str(packages), str(Path(sweeprl.__file__).parents[1])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def jobs_of(folder: Path) -> dict[str, tuple[str, dict]]:
+    """The last state of each trial in NNI's database, and the parameters that it shows."""
+    found: dict[str, tuple[str, dict]] = {}
+    with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database:
+        events = database.execute("select trialJobId, event, data from TrialJobEvent").fetchall()
+    for trial, event, data in events:
+        before = found.get(trial, ("", {}))[1]
+        params = json.loads(data)["parameters"] if data else before
+        found[trial] = (event, params)
+    return found
+
+
+def test_trials_train_with_their_own_parameters(environ, home, small_config, tmp_path):
+    base = TrialConfig.of({**small_config("DQN"), "report_every_env_steps": 100})
+    folder = tmp_path / "experiment"
+    write_experiment(base, folder, SPACE, tuner="Random", trials=4, concurrency=2)
+    command = [sys.executable, "-m", "sweeprl", "nni", "create", str(folder)]
+    ended = subprocess.run(
+        [*command, "--port", str(free_port())],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "4 trials: 4 succeeded" in ended.stdout
+    experiment = home / "nni-experiments" / re.search(r"experiment +(\w+)", ended.stdout)[1]
+    assert "2.10.1" in subprocess.check_output(
+        [sys.executable, "-c", "import nni; print(nni.__version__)"], env=environ, text=True
+    )
+    jobs = jobs_of(experiment)
+    assert [event for event, _ in jobs.values()] == ["SUCCEEDED"] * 4
+    for trial, (_, shown) in jobs.items():
+        own = experiment / "trials" / trial
+        kept = check_parameters(own)
+        assert kept.proposal == shown
+        assert kept.is_final_delivered
+        assert [at for at, _ in kept.reports] == [100, 200, 300, 400, 500, 600]
+        assert TrialFolder(own).load_record().status == "finished"
+    assert len({shown["learning_rate"] for _, shown in jobs.values()}) == 4
