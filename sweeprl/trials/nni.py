@@ -16,11 +16,12 @@ from sweeprl.config.io import read_mapping
 from sweeprl.launcher.checkpoint import replace_file
 from sweeprl.search_spaces.nni import decode_nni, from_nni
 from sweeprl.trials.backend import Proposal, TunerBackend
-from sweeprl.trials.nni_channel import Channel, LibraryChannel, ManagerChannel
+from sweeprl.trials.nni_channel import Channel
+from sweeprl.trials.nni_place import channel_of, check_alone
 from sweeprl.trials.reporter import Reporter
 from sweeprl.trials.trial import TrialOutcome
 
-__all__ = ["TRIAL_NUMBER", "NNIBackend", "NNIReporter", "NNITrialFile", "is_local"]
+__all__ = ["TRIAL_NUMBER", "NNIBackend", "NNIReporter", "NNITrialFile"]
 
 TRIAL_NUMBER = "_trial"
 """Name under which our Optuna tuner puts the number of the study's trial into a proposal."""
@@ -33,12 +34,6 @@ _RETRY_SECONDS = 30.0
 
 _LAST_TRIES = 3
 """Attempts to deliver what is left when the trial ends, a second apart."""
-
-
-def is_local(environ: Mapping[str, str]) -> bool:
-    """Whether NNI 3.0 runs the trial on the manager's own machine."""
-    url = environ.get("NNI_TRIAL_COMMAND_CHANNEL", "")
-    return environ.get("NNI_PLATFORM") == "local" and url.startswith("http://")
 
 
 @dataclass
@@ -96,11 +91,8 @@ class NNIBackend(TunerBackend):
         self._root_dir = Path(environ["NNI_OUTPUT_DIR"])
         self._experiment = environ.get("NNI_EXP_ID", "")
         self._trial = environ["NNI_TRIAL_JOB_ID"]
-        self.channel: Channel
-        if is_local(environ):
-            self.channel = ManagerChannel(environ["NNI_TRIAL_COMMAND_CHANNEL"], self._trial)
-        else:
-            self.channel = LibraryChannel()
+        self._environ = environ
+        self.channel = channel_of(environ)
         self._file: NNITrialFile | None = None
 
     @classmethod
@@ -116,6 +108,7 @@ class NNIBackend(TunerBackend):
 
     def proposal(self, base: TrialConfig, config_folder: Path) -> Proposal:
         """Asks once; a trial that goes on has its proposal already."""
+        check_alone(self._environ, self.channel, config_folder)
         known = NNITrialFile.load(self._root_dir)
         found, number = self.channel.parameters()
         self._file = known or NNITrialFile(self._experiment, self._trial)

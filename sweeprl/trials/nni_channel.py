@@ -1,9 +1,9 @@
 """How a trial speaks with NNI.
 
 NNI 3.0 hands out parameters in the order in which trials ask, so that two that run at once may get
-each other's. On one machine a trial can ask the manager for its own ones: `ManagerChannel`, which
-speaks HTTP itself and spares each trial the second that `import nni` takes. Everything else goes
-through NNI's own functions: `LibraryChannel`.
+each other's. A trial that knows the manager's address can ask for its own ones: `ManagerChannel`,
+which speaks HTTP itself and spares each trial the second that `import nni` takes. Everything else
+goes through NNI's own functions: `LibraryChannel`.
 """
 
 from __future__ import annotations
@@ -57,18 +57,28 @@ class Channel(Protocol):
 
 
 class ManagerChannel:
-    """Speaks with the manager of NNI 3.0 on the same machine.
+    """Speaks with the manager of NNI 3.0.
 
     Args:
         url: the trial's own command channel, `http://localhost:PORT/env/local-env/ID`.
         trial: ID of the trial.
+        manager: address of the manager; by default it has the command channel, too, which is so
+            on its own machine.
         timeout: seconds that the manager may take to answer.
         patience: seconds in which it has to know the trial; it starts the process first.
     """
 
-    def __init__(self, url: str, trial: str, timeout: float = 5.0, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        trial: str,
+        manager: str | None = None,
+        *,
+        timeout: float = 5.0,
+        patience: float = 30.0,
+    ) -> None:
         self._url, self._trial = url, trial
-        self._api = f"{url.partition('/env/')[0]}/api/v1/nni"
+        self._api = f"{manager or url.partition('/env/')[0]}/api/v1/nni"
         self._timeout, self._patience = timeout, patience
         self._parameter_id: int | None = None
         # A proxy named in the environment is not for this machine.
@@ -143,7 +153,7 @@ class ManagerChannel:
 
 
 class LibraryChannel:
-    """Speaks with NNI through its own functions: of 2.10.1, and of trials on other machines."""
+    """Speaks with NNI through its own functions: of 2.10.1, and where no manager can be asked."""
 
     def parameters(self) -> tuple[dict[str, Any], int | None]:
         """Takes the parameters that are handed out next; may be asked once."""

@@ -52,8 +52,7 @@ def test_only_a_process_that_nni_has_started_is_a_trial(environ):
     assert isinstance(backend_of(environ).channel, ManagerChannel)
 
 
-def test_other_machines_and_older_versions_go_through_the_library(environ):
-    assert isinstance(backend_of({**environ, "NNI_PLATFORM": "remote"}).channel, LibraryChannel)
+def test_older_versions_go_through_the_library(environ):
     del environ["NNI_TRIAL_COMMAND_CHANNEL"]
     assert isinstance(backend_of(environ).channel, LibraryChannel)
 
