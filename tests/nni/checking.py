@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
+from sweeprl.nni.listing import Experiment
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.trials.nni import NNITrialFile
 
@@ -28,3 +30,12 @@ def check_parameters(folder: Path) -> NNITrialFile:
     assert kept.params["update_rate"] == proposal["update_rate"]
     check_applied(TrialFolder(folder).load_config(), kept.params)
     return kept
+
+
+def labels(experiment: Experiment) -> dict[str, dict]:
+    """The parameters that NNI shows for each trial."""
+    return {
+        job["trialJobId"]: json.loads(job["hyperParameters"][-1])["parameters"]
+        for job in experiment.manager._get("/trial-jobs")
+        if job.get("hyperParameters")
+    }

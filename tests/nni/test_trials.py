@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from sweeprl.nni import create, watch, write_experiment
 from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
-from tests.nni.checking import SPACE, check_parameters
+from tests.nni.checking import SPACE, check_parameters, labels
 from tests.nni.folders import free_port
 
 FAULTY = """\
@@ -88,15 +87,6 @@ def begun(base: TrialConfig, folder: Path, **settings) -> Experiment:
 def trials_of(experiment: Experiment) -> dict[str, Path]:
     folder = experiment.folder / "environments" / "local-env" / "trials"
     return {path.name: path for path in folder.iterdir()}
-
-
-def labels(experiment: Experiment) -> dict[str, dict]:
-    """The parameters that NNI shows for each trial."""
-    return {
-        job["trialJobId"]: json.loads(job["hyperParameters"][-1])["parameters"]
-        for job in experiment.manager._get("/trial-jobs")
-        if job.get("hyperParameters")
-    }
 
 
 def test_trials_that_fail_in_every_way_do_not_stop_an_experiment(home, base, tmp_path):
