@@ -69,6 +69,7 @@ def write(
         assessor=assessor,
         trials=trials,
         concurrency=concurrency,
+        warm=kind == "warm",
     )
     content: dict[str, Any] = yaml.safe_load(files.config.read_text())
     if kind == "bare":
@@ -77,8 +78,6 @@ def write(
             [sys.executable, str(script)]
             + ["--steps", str(steps), "--report-every", str(report_every)]
         )
-    elif kind == "warm":
-        content["trialCommand"] += " --warm"
     files.config.write_text(yaml.safe_dump(content, sort_keys=False))
 
 

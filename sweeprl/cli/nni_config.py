@@ -80,6 +80,14 @@ def nni_config(
             help="Private key for the machines; by default ~/.ssh/id_ed25519.",
         ),
     ] = None,
+    warm: Annotated[
+        bool,
+        typer.Option(
+            "--warm",
+            help="Train trials that run at once together, as lanes of one worker: many times "
+            "faster for small ones.",
+        ),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value, dotted keys; a bare key is one of frame_config."),
@@ -91,14 +99,16 @@ def nni_config(
 
     from sweeprl.nni.configuration import write_experiment
     from sweeprl.nni.platforms import Gpus
+    from sweeprl.nni.warm import keys_of_their_own
     from sweeprl.search_spaces import load_space
 
     remote = _remote(machines or [], machine_python, ssh_key)
+    chosen = None if space is None else load_space(space)
     with importable([config.resolve().parent, Path.cwd()]):
         files = write_experiment(
             base,
             output,
-            None if space is None else load_space(space),
+            chosen,
             tuner=tuner,
             tuner_settings=changes_of(tuner_settings or [], option="--tuner-set"),
             assessor=assessor,
@@ -109,9 +119,17 @@ def nni_config(
             trial_minutes=trial_minutes,
             gpus=Gpus(gpus_per_trial, trials_per_gpu),
             remote=remote,
+            warm=warm,
             overwrite=overwrite,
         )
+        alone = keys_of_their_own(chosen, base) if warm and chosen is not None else []
     typer.echo(_next_steps(files, output, remote))
+    if alone:
+        typer.echo(
+            f"Trials that differ in {', '.join(alone)} cannot be trained together: while others "
+            "run, they train in processes of their own. `sweeprl space --lanes` leaves such keys "
+            "out."
+        )
 
 
 def _remote(machines: Sequence[str], python: str | None, ssh_key: Path | None) -> Remote | None:

@@ -17,6 +17,7 @@ from sweeprl.errors import ConfigError
 from sweeprl.nni.algorithms import Plan, assessor_section, check_together, tuner_section
 from sweeprl.nni.named_modules import check_importable
 from sweeprl.nni.platforms import Gpus, Remote, check_concurrency, platform_section
+from sweeprl.nni.warm import check_warm
 from sweeprl.search_spaces import SearchSpace, to_nni
 from sweeprl.search_spaces.corners import corners
 
@@ -64,6 +65,7 @@ def write_experiment(
     trial_minutes: float | None = None,
     gpus: Gpus | None = None,
     remote: Remote | None = None,
+    warm: bool = False,
     python: str | None = None,
     overwrite: bool = False,
 ) -> ExperimentFolder:
@@ -85,6 +87,8 @@ def write_experiment(
         trial_minutes: after which a trial is stopped.
         gpus: what each trial gets of them; NNI leaves that to the config by default.
         remote: other machines that trials run on; this one by default.
+        warm: whether trials that run at once are lanes of one worker, which only the first of them
+            has to wait for; the space is then by default what lanes may differ in.
         python: the interpreter that trials run in; this one by default, and `python` on others.
         overwrite: whether to replace an experiment's files that lie there.
 
@@ -96,7 +100,9 @@ def write_experiment(
 
     files = ExperimentFolder(Path(folder))
     budget_of(config)
-    space = space or SearchSpace.of_config(config)
+    if space is None:
+        space = SearchSpace.of_config(config)
+        space = space.for_lanes(config) if warm else space
     space.check(config)
     numbers = {"trials": trials, "concurrency": concurrency}
     _check_positive({**numbers, "hours": hours, "trial_minutes": trial_minutes})
@@ -110,7 +116,8 @@ def write_experiment(
         "searchSpaceFile": files.space.name,
         # One plain command: bash passes NNI's signals on to the last one only, and NNI 2 puts words
         # before and after it, so that `exec` fails.
-        "trialCommand": f"{shlex.quote(python)} -m sweeprl run --config {files.base.name}",
+        "trialCommand": f"{shlex.quote(python)} -m sweeprl run --config {files.base.name}"
+        + " --warm" * warm,
         "trialCodeDirectory": ".",
         "trialConcurrency": concurrency,
         "maxTrialNumber": trials,
@@ -120,6 +127,8 @@ def write_experiment(
         **_platform(config, remote, gpus or Gpus()),
     }
     check_concurrency(content)
+    if warm:
+        check_warm(content)
     check_importable(config, files.root, python if remote is None else sys.executable)
     search_space = to_nni(space.narrowed(config))
     _check_free(files, overwrite)

@@ -55,6 +55,7 @@ class Resident:
         self._listener, self._base, self._idle_seconds = listener, base, idle_seconds
         self._inbox = _Inbox()
         self._executor: LanesExecutor | None = None
+        self._making = threading.Lock()
         self._log = logging.getLogger(__name__)
 
     def serve(self) -> None:
@@ -130,14 +131,15 @@ class Resident:
             visitor.wait()
 
     def _make_executor(self, backend: NNIBackend) -> None:
-        if self._executor is None:
-            assert isinstance(backend.channel, ManagerChannel)
-            self._executor = LanesExecutor(
-                backend.channel.concurrency(),
-                say=self._log.info,
-                stays_open=lambda: not self._inbox.is_over(self._idle_seconds),
-                otherwise=self._inbox.send_alone,
-            )
+        with self._making:  # several trials come at once
+            if self._executor is None:
+                assert isinstance(backend.channel, ManagerChannel)
+                self._executor = LanesExecutor(
+                    backend.channel.concurrency(),
+                    say=self._log.info,
+                    stays_open=lambda: not self._inbox.is_over(self._idle_seconds),
+                    otherwise=self._inbox.send_alone,
+                )
 
 
 class _Inbox:

@@ -78,3 +78,35 @@ def test_what_cannot_work_is_refused(written, monkeypatch, options, message):
     code, said, content = written(*options)
     assert (code, content) == (2, None)
     assert message in " ".join(said.split())
+
+
+def test_warm_trials_differ_in_what_lanes_may_differ_in(written, tmp_path):
+    code, said, content = written("--warm", "--concurrency", "16")
+    assert code == 0
+    assert content["trialCommand"].endswith(" run --config base.json --warm")
+    space = json.loads((tmp_path / "e" / "search_space.json").read_text())
+    assert "learning_rate" in space
+    assert "mode" not in space
+    assert "processes of their own" not in said
+    own = {"learning_rate": space["learning_rate"], "mode": {"_type": "choice", "_value": ["x"]}}
+    own["mode"]["_value"] = ["double", "vanilla"]
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    _, said, _ = written("--warm", "--space", "own.json", "--overwrite")
+    assert "Trials that differ in mode cannot be trained together" in said
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        (("--tuner", "PBT"), "the tuner PBT hands agents on"),
+        (("--gpus-per-trial", "1"), "NNI is to hand out GPUs"),
+        (
+            ("--machine", "a@b", "--machine-python", "/bin", "--concurrency", "1"),
+            "the platform is remote",
+        ),
+    ],
+)
+def test_warm_trials_that_no_worker_could_serve_are_refused(written, options, reason):
+    code, said, content = written("--warm", *options)
+    assert (code, content) == (2, None)
+    assert reason in said

@@ -18,8 +18,13 @@ from sweeprl import TrialConfig, save_config
 from sweeprl.cli.handover import socket_path
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
+from sweeprl.nni import create, watch, write_experiment
+from sweeprl.nni.listing import find
+from sweeprl.nni.processes import find_processes
 from sweeprl.nni.resident import Resident
 from sweeprl.trials.nni import NNITrialFile
+from tests.nni.checking import SPACE, check_parameters
+from tests.nni.folders import free_port
 from tests.nni.test_trials import FAULTY
 from tests.trials.managers import Manager
 
@@ -147,7 +152,7 @@ def test_trials_that_run_at_once_are_lanes_of_one_worker(base, experiment):
         assert f"score {record.score:.1f}" in nni.log(name).splitlines()[-1]
         assert not nni.imported(name) & {"torch", "pytorch_lightning", "pydantic", "typer", "nni"}
     nni.workers()[0].send_signal(signal.SIGINT)
-    psutil.wait_procs(nni.workers(), 10)
+    psutil.wait_procs(nni.workers(), 30)
     assert not nni.workers()
     assert not socket_path(nni.id).exists()
 
@@ -256,3 +261,23 @@ def test_somebody_elses_folder_is_not_used(tmp_path, monkeypatch):
     (tmp_path / f"sweeprl-{os.getuid()}").mkdir(mode=0o755)
     with pytest.raises(PermissionError, match="must be a folder that only its owner can enter"):
         socket_path("x")
+
+
+def test_a_real_experiment_is_trained_by_one_worker_and_leaves_none(home, base, tmp_path):
+    base = base.model_copy(update={"max_env_steps": 3000})
+    folder = tmp_path / "experiment"
+    write_experiment(base, folder, SPACE, trials=6, concurrency=3, warm=True)
+    begun = find(create(folder, free_port()))
+    lines: list[str] = []
+    outcome = watch(begun.id, lines.append)
+    assert (outcome.status, outcome.trials.partition(";")[0]) == ("done", "6 trials: 6 succeeded")
+    assert not find_processes(begun.id)
+    assert not socket_path(begun.id).exists()
+    log = (begun.folder / "log" / "worker.log").read_text()
+    assert log.count("3 lanes of DQN on cpu.") == 1
+    folders = list((begun.folder / "environments" / "local-env" / "trials").iterdir())
+    for trial in folders:
+        kept = check_parameters(trial)
+        assert kept.is_final_delivered
+        assert TrialFolder(trial).load_record().status == "finished"
+    assert len({NNITrialFile.load(trial).parameter_id for trial in folders}) == 6
