@@ -98,7 +98,7 @@ def nni_config(
     base = load_changed(config, changes_of(settings or []))
 
     from sweeprl.nni.configuration import write_experiment
-    from sweeprl.nni.platforms import Gpus
+    from sweeprl.nni.gpus import Gpus
     from sweeprl.nni.warm import keys_of_their_own
     from sweeprl.search_spaces import load_space
 

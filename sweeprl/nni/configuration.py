@@ -15,8 +15,9 @@ from sweeprl.config import TrialConfig, merge, save_config
 from sweeprl.config.io import dump_yaml, write_text
 from sweeprl.errors import ConfigError
 from sweeprl.nni.algorithms import Plan, assessor_section, check_together, tuner_section
+from sweeprl.nni.gpus import Gpus
 from sweeprl.nni.named_modules import check_importable
-from sweeprl.nni.platforms import Gpus, Remote, check_concurrency, platform_section
+from sweeprl.nni.platforms import Remote, check_concurrency, platform_section
 from sweeprl.nni.warm import check_warm
 from sweeprl.search_spaces import SearchSpace, to_nni
 from sweeprl.search_spaces.corners import corners

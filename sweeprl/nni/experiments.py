@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from sweeprl.errors import ConfigError, SweepFailed
 from sweeprl.nni.confinement import UMASK, confined_environment
+from sweeprl.nni.gpus import check_gpus
 from sweeprl.nni.listing import Experiment, find, nni_home
 from sweeprl.nni.platforms import Machine, check_concurrency, tunnel_command
 from sweeprl.nni.processes import end_orderly, end_processes, find_processes
@@ -101,6 +102,7 @@ def _check(config: Path, port: int | None) -> None:
         )
     _check_reachable(content, port)
     check_concurrency(content)
+    check_gpus(content)
 
 
 def _check_reachable(content: dict[str, Any], port: int | None) -> None:

@@ -13,53 +13,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sweeprl.errors import ConfigError
+from sweeprl.nni.gpus import Gpus
 
-__all__ = ["Gpus", "Machine", "Remote", "check_concurrency", "platform_section", "tunnel_command"]
+__all__ = ["Machine", "Remote", "check_concurrency", "platform_section", "tunnel_command"]
 
 LOOPBACK = "127.0.0.1"
 
 _MACHINE = re.compile(r"(?P<user>[^@\s]+)@(?P<host>[^@:\s]+|\[[^\]\s]+\])(:(?P<port>\d{1,5}))?")
 _INTERPRETER = re.compile(r"python[\d.]*")
-
-
-@dataclass(frozen=True)
-class Gpus:
-    """What each trial gets of a machine's GPUs.
-
-    Args:
-        per_trial: 1 gives each trial one, 0 hides them all, and None leaves the choice to the
-            config's `gpus`, for every trial the same one.
-        trials_per_gpu: how many trials share one.
-    """
-
-    per_trial: int | None = None
-    trials_per_gpu: int = 1
-
-    def check(self) -> None:
-        """Refuses what no trial can use.
-
-        Raises:
-            ConfigError: naming the rule.
-        """
-        if self.per_trial not in (None, 0, 1):
-            raise ConfigError(
-                f"gpus_per_trial must be 0 or 1, since a trial trains on one device, but got "
-                f"{self.per_trial}. Raise the concurrency instead."
-            )
-        if self.trials_per_gpu < 1:
-            raise ConfigError(f"trials_per_gpu must be positive, but got {self.trials_per_gpu}.")
-        if self.trials_per_gpu > 1 and not self.per_trial:
-            raise ConfigError(
-                "trials_per_gpu needs gpus_per_trial=1, since NNI shares only the GPUs that it "
-                f"hands out, but got trials_per_gpu={self.trials_per_gpu}, "
-                f"gpus_per_trial={self.per_trial}."
-            )
-
-    def section(self) -> dict[str, Any]:
-        """What a config.yml says of one machine; without `useActiveGpu` NNI refuses GPUs."""
-        if not self.per_trial:
-            return {}
-        return {"useActiveGpu": False, "maxTrialNumberPerGpu": self.trials_per_gpu}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import yaml
 from sweeprl import SearchSpace, TrialConfig, load_config
 from sweeprl.errors import ConfigError
 from sweeprl.nni import write_experiment
-from sweeprl.nni.platforms import Gpus, Machine, Remote
+from sweeprl.nni.gpus import Gpus
+from sweeprl.nni.platforms import Machine, Remote
 from sweeprl.search_spaces import load_space
 
 
@@ -106,7 +107,7 @@ def test_what_nni_needs_for_gpus_is_written(config, tmp_path):
     read = ExperimentConfig.load(files.config).canonical_copy()
     read.validate()
     assert (read.trial_gpu_number, read.training_service.max_trial_number_per_gpu) == (1, 2)
-    assert read.training_service.use_active_gpu is False
+    assert read.training_service.use_active_gpu is True
 
 
 def test_what_nni_needs_for_other_machines_is_written(config, tmp_path):
