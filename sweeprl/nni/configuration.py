@@ -14,10 +14,11 @@ from typing import Any
 from sweeprl.config import TrialConfig, merge, save_config
 from sweeprl.config.io import dump_yaml, write_text
 from sweeprl.errors import ConfigError
-from sweeprl.nni.algorithms import Plan, assessor_section, check_together, tuner_section
+from sweeprl.nni.algorithms import Plan
 from sweeprl.nni.gpus import Gpus
 from sweeprl.nni.named_modules import check_importable
 from sweeprl.nni.platforms import Remote, check_concurrency, platform_section
+from sweeprl.nni.sections import assessor_section, check_together, tuner_section
 from sweeprl.nni.warm import check_warm
 from sweeprl.search_spaces import SearchSpace, to_nni
 from sweeprl.search_spaces.corners import corners
@@ -115,8 +116,8 @@ def write_experiment(
     content = {
         "experimentName": files.root.resolve().name,
         "searchSpaceFile": files.space.name,
-        # One plain command: bash passes NNI's signals on to the last one only, and NNI 2 puts words
-        # before and after it, so that `exec` fails.
+        # One plain command: bash lets it take its place, so that signals reach it. No `exec`: NNI 2
+        # notes the exit code in the same shell afterwards.
         "trialCommand": f"{shlex.quote(python)} -m sweeprl run --config {files.base.name}"
         + " --warm" * warm,
         "trialCodeDirectory": ".",
