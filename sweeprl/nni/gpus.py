@@ -88,17 +88,29 @@ def check_gpus(content: Mapping[str, Any]) -> None:
     if not wants_gpus or version("nni").startswith("2."):
         return
     assert isinstance(service, Mapping)
+    sections = service.get("machineList", [service])
+    for section in sections:
+        _check_shared(section)
     if service.get("platform") == "local":
         _check_here(int(content.get("trialConcurrency", 1)), service)
         return
-    shares = [machine.get("maxTrialNumberPerGpu", 1) for machine in service.get("machineList", [])]
-    if any(share == 1 for share in shares):
+    if any(section.get("maxTrialNumberPerGpu", 1) == 1 for section in sections):
         raise ConfigError(
             f"With nni {version('nni')} trials on other machines must not be given whole GPUs, "
             "since it never gives one where a machine has a single one, but got "
             "`trialGpuNumber: 1`. Leave it out (--gpus-per-trial): the one trial that runs at a "
             "time takes the first GPU."
         )
+
+
+def _check_shared(section: Mapping[str, Any]) -> None:
+    if section.get("useActiveGpu"):
+        return
+    raise ConfigError(
+        f"`useActiveGpu: true` must hold with nni {version('nni')}, which breaks down where a GPU "
+        "that another trial shares, or has just left, counts as taken, but got "
+        f"{section.get('useActiveGpu')}. Set it to true."
+    )
 
 
 def _check_here(concurrency: int, service: Mapping[str, Any]) -> None:

@@ -95,6 +95,16 @@ def test_no_gpus_are_asked_for(machine):
     check_gpus({"trialGpuNumber": 0, "trainingService": {"platform": "local"}})
 
 
+@pytest.mark.parametrize("platform", ["local", "remote"])
+def test_a_gpu_in_use_must_not_count_as_taken(machine, platform):
+    machine("3.0", 4)
+    wrong = content(1, 2, platform)
+    service = wrong["trainingService"]
+    service.get("machineList", [service])[0]["useActiveGpu"] = False
+    with pytest.raises(ConfigError, match="`useActiveGpu: true` must hold .* got False"):
+        check_gpus(wrong)
+
+
 def test_other_machines_may_have_a_single_gpu(machine):
     machine("3.0", 0)
     check_gpus(content(1, 2, "remote"))
