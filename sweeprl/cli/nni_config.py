@@ -23,11 +23,22 @@ def nni_config(
         ),
     ] = None,
     tuner: Annotated[
-        str, typer.Option(help="TPE, Random, GridSearch, Evolution or PBT, of NNI.")
+        str,
+        typer.Option(help="TPE, Random, GridSearch, Evolution or PBT, of NNI; or Optuna."),
     ] = "TPE",
     assessor: Annotated[
-        str | None, typer.Option(help="Stops bad trials early: Medianstop, of NNI.")
+        str | None, typer.Option(help="Stops bad trials early: Medianstop, of NNI; or Optuna.")
     ] = None,
+    sampler: Annotated[
+        str,
+        typer.Option(help="Of the tuner Optuna: auto, random, qmc, tpe, gp, cmaes, nsgaii, ..."),
+    ] = "tpe",
+    pruner: Annotated[
+        str,
+        typer.Option(
+            help="Of the assessor Optuna: auto, median, percentile, asha, hyperband, patient, ..."
+        ),
+    ] = "auto",
     trials: Annotated[int, typer.Option(help="How many.")] = 20,
     concurrency: Annotated[int, typer.Option(help="How many at a time.")] = 2,
     hours: Annotated[
@@ -52,6 +63,8 @@ def nni_config(
             None if space is None else load_space(space),
             tuner=tuner,
             assessor=assessor,
+            sampler=sampler,
+            pruner=pruner,
             trials=trials,
             concurrency=concurrency,
             hours=hours,

@@ -13,6 +13,7 @@ from sweeprl.config import TrialConfig, save_config
 from sweeprl.config.io import dump_yaml, write_text
 from sweeprl.errors import ConfigError
 from sweeprl.nni.algorithms import assessor_section, tuner_section
+from sweeprl.nni.optuna_sections import is_optuna, optuna_assessor, optuna_tuner
 from sweeprl.search_spaces import SearchSpace, to_nni
 
 __all__ = ["ExperimentFolder", "write_experiment"]
@@ -51,6 +52,8 @@ def write_experiment(
     *,
     tuner: str = "TPE",
     assessor: str | None = None,
+    sampler: str = "tpe",
+    pruner: str = "auto",
     trials: int = 20,
     concurrency: int = 2,
     hours: float | None = None,
@@ -65,8 +68,10 @@ def write_experiment(
         config: what is tuned.
         folder: to write to; modules that the config names must lie there.
         space: what may be proposed; the frame's own by default.
-        tuner: one of `algorithms.TUNERS`.
-        assessor: one of `algorithms.ASSESSORS`; trials run to their end without one.
+        tuner: one of `algorithms.TUNERS`, or Optuna.
+        assessor: one of `algorithms.ASSESSORS`, or Optuna; trials run to their end without one.
+        sampler: of the tuner Optuna, see `OptunaTuner`.
+        pruner: of the assessor Optuna, see `OptunaAssessor`.
         trials: how many.
         concurrency: how many at a time.
         hours: after which no trial begins any more.
@@ -83,6 +88,11 @@ def write_experiment(
     space = space or SearchSpace.of_config(config)
     space.check(config)
     _check_numbers(trials, concurrency, hours)
+    judge = None
+    if is_optuna(assessor):
+        judge = optuna_assessor(pruner, tuner, config, trials)
+    elif assessor is not None:
+        judge = assessor_section(assessor)
     content = {
         "experimentName": files.root.resolve().name,
         "searchSpaceFile": files.space.name,
@@ -92,8 +102,8 @@ def write_experiment(
         "trialConcurrency": concurrency,
         "maxTrialNumber": trials,
         **({} if hours is None else {"maxExperimentDuration": f"{round(3600 * hours)}s"}),
-        "tuner": tuner_section(tuner, space),
-        **({} if assessor is None else {"assessor": assessor_section(assessor)}),
+        "tuner": optuna_tuner(sampler, space) if is_optuna(tuner) else tuner_section(tuner, space),
+        **({} if judge is None else {"assessor": judge}),
         "trainingService": {"platform": "local"},
     }
     search_space = to_nni(space.narrowed(config))
