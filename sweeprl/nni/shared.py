@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeprl.errors import ConfigError, Occupied
+from sweeprl.errors import Occupied
 
 if TYPE_CHECKING:
     from sweeprl.nni.study import ExperimentStudy
@@ -69,22 +69,24 @@ class Search:
             self._num_trials = self._opened.database.profile().get("maxTrialNumber")
 
     def propose(self) -> dict[str, Any] | None:
-        """Returns the next proposal; None where there is none."""
-        with self._study() as study:
-            return study.propose()
+        """Returns the next proposal; None where there is none, or no study."""
+        with self._lock:
+            return None if self._opened is None else self._opened.propose()
 
     def report(self, number: int, reports: dict[int, float]) -> bool:
         """Takes note of a trial's scores; whether it is to be stopped."""
-        with self._study() as study:
-            return study.report(number, reports)
+        with self._lock:
+            return self._opened is not None and self._opened.report(number, reports)
 
     def settle(self) -> None:
         """Takes note of what has ended."""
-        with self._study() as study:
-            study.settle()
-            entries = study.entries
+        with self._lock:
+            if self._opened is None:
+                return
+            self._opened.settle()
+            entries = self._opened.entries
             if len(entries) == self._num_trials and all(entry.is_over for entry in entries):
-                study.conclude(self._num_trials)
+                self._opened.conclude(self._num_trials)
 
     def close(self) -> None:
         """Writes what was found so far, and leaves the study to others."""
@@ -92,13 +94,6 @@ class Search:
             if self._opened is not None:
                 self._opened.conclude(self._num_trials)
             self._opened = None
-
-    @contextmanager
-    def _study(self) -> Iterator[ExperimentStudy]:
-        with self._lock:
-            if self._opened is None:
-                raise ConfigError("The study must be open, but is not. See above for the reason.")
-            yield self._opened
 
 
 SEARCH = Search()
