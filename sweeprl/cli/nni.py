@@ -1,4 +1,4 @@
-"""`sweeprl nni create|resume|stop|status`: NNI experiments, confined and looked after."""
+"""`sweeprl nni create|resume|stop|status|import`: NNI experiments, confined and looked after."""
 
 from __future__ import annotations
 
@@ -74,6 +74,41 @@ def status(experiment_id: _Id) -> None:
     experiment = find(experiment_id)
     facts = _running(experiment) if experiment.is_running else _at_rest(experiment)
     print_pairs([("experiment", experiment.id), ("folder", str(experiment.folder)), *facts])
+
+
+@nni.command("import")
+def import_(
+    place: Annotated[
+        str, typer.Argument(metavar="ID|DIR", help="The experiment's ID, or NNI's folder of it.")
+    ],
+    root_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the sweep; by default `sweep` in NNI's folder of it."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The config of its trials; by default the trial command names it."),
+    ] = None,
+) -> None:
+    """Makes a sweep of an NNI experiment, with the parameters that its trials really had."""
+    from sweeprl.cli.tables import print_pairs
+    from sweeprl.nni.importing import experiment_at, import_experiment
+
+    found = import_experiment(experiment_at(place), root_dir, config)
+    for reason in found.unreadable:
+        sys.stderr.write(f"Warning: left out {reason}\n")
+    root = found.folder.root
+    going_on = f"; {found.num_going_on} have not ended" if found.num_going_on else ""
+    print_pairs(
+        [
+            ("experiment", found.experiment),
+            ("trials", f"{found.num_new} new, {found.num_known} known before{going_on}"),
+            ("labels", f"{found.num_mislabelled} wrong in NNI's database, repaired here"),
+            ("best", f"sweeprl best {root}"),
+            ("all trials", f"sweeprl trials {root}"),
+            ("confirm", f"sweeprl confirm {root}"),
+        ]
+    )
 
 
 def _running(experiment: Experiment) -> Iterator[tuple[str, str]]:

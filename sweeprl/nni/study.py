@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -29,12 +29,12 @@ from sweeprl.search_spaces.optuna import suggest
 from sweeprl.sweeps.attempts import Attempts
 from sweeprl.sweeps.confirmation import ranking
 from sweeprl.sweeps.entries import Entry, entries_of
-from sweeprl.sweeps.folder import SweepFolder
+from sweeprl.sweeps.folder import SweepFolder, runs_of
 from sweeprl.sweeps.result import result_of
 from sweeprl.trials.nni import GIVEN, TRIAL_NUMBER
 from sweeprl.trials.optuna import OptunaReporter, budget_of, learning_starts
 
-__all__ = ["ExperimentStudy", "link"]
+__all__ = ["ExperimentStudy", "conclude", "link"]
 
 
 @dataclass
@@ -176,17 +176,24 @@ class ExperimentStudy:
             num_trials: after which the experiment is over; None where only the sampler ends it.
         """
         self.settle()
-        entries, runs = self.entries, self.folder.runs()
-        is_enough = num_trials is not None and len(entries) >= num_trials
-        is_done = is_enough or self.study._stop_flag
-        result_of(
-            "finished" if is_done and all(entry.is_over for entry in entries) else "stopped",
-            self.base,
-            entries,
-            runs,
-            ranking(runs, entries),
-            float(self.study.user_attrs.get("seconds", 0.0)),
-        ).save(self.folder.root)
+        is_enough = num_trials is not None and len(self.entries) >= num_trials
+        conclude(self.study, self.folder, self.base, is_enough or self.study._stop_flag)
+
+
+def conclude(study: optuna.Study, folder: SweepFolder, base: TrialConfig, is_done: bool) -> None:
+    """Writes `result.json` and `best.json` of what a study has found so far.
+
+    Args:
+        study: of the search.
+        folder: of the sweep.
+        base: what proposals are put into.
+        is_done: whether nothing more will be proposed.
+    """
+    entries, runs = entries_of(study.get_trials(deepcopy=False)), runs_of(study)
+    seconds = float(study.user_attrs.get("seconds", 0.0))
+    is_over = is_done and all(entry.is_over for entry in entries)
+    status: Literal["finished", "stopped"] = "finished" if is_over else "stopped"
+    result_of(status, base, entries, runs, ranking(runs, entries), seconds).save(folder.root)
 
 
 def link(folder: SweepFolder, number: int, target: Path) -> None:

@@ -19,12 +19,21 @@ from sweeprl.search_spaces import SearchSpace
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.storage import open_storage
 
-__all__ = ["SweepFolder", "confirmation_name"]
+__all__ = ["SweepFolder", "confirmation_name", "runs_of"]
 
 
 def confirmation_name(name: str) -> str:
     """Name of the study that confirms what the study `name` has found."""
     return f"{name}-confirmation"
+
+
+def runs_of(search: optuna.Study) -> list[Entry]:
+    """Entries of the study that confirms what `search` has found; none where there is none."""
+    name = confirmation_name(search.study_name)
+    if name not in optuna.get_all_study_names(storage=search._storage):
+        return []
+    study = optuna.load_study(study_name=name, storage=search._storage)
+    return entries_of(study.get_trials(deepcopy=False))
 
 
 @dataclass(frozen=True)
@@ -113,12 +122,7 @@ class SweepFolder:
 
     def runs(self, storage: str | None = None) -> list[Entry]:
         """Entries of the confirmation; none where it has not begun."""
-        opened = self.storage(storage)
-        name = confirmation_name(str(self.pointer()["name"]))
-        if name not in optuna.get_all_study_names(storage=opened):
-            return []
-        study = optuna.load_study(study_name=name, storage=opened)
-        return entries_of(study.get_trials(deepcopy=False))
+        return runs_of(self.search(storage))
 
     def base(self, study: optuna.Study) -> TrialConfig:
         """The config that the sweep's proposals are put into."""

@@ -20,7 +20,15 @@ from sweeprl.trials.nni_channel import Channel, LibraryChannel, ManagerChannel
 from sweeprl.trials.reporter import Reporter
 from sweeprl.trials.trial import TrialOutcome
 
-__all__ = ["GIVEN", "TRIAL_NUMBER", "NNIBackend", "NNIReporter", "NNITrialFile", "is_local"]
+__all__ = [
+    "GIVEN",
+    "NOT_PARAMETERS",
+    "TRIAL_NUMBER",
+    "NNIBackend",
+    "NNIReporter",
+    "NNITrialFile",
+    "is_local",
+]
 
 TRIAL_NUMBER = "_trial"
 """Name under which our Optuna tuner puts the number of the study's trial into a proposal."""
@@ -32,7 +40,8 @@ the proposal: what a search changes may be outside the ranges there, or not set.
 _LOAD_FROM, _SAVE_TO = "load_checkpoint_dir", "save_checkpoint_dir"
 """What NNI's population-based tuner adds to a proposal."""
 
-_NOT_PARAMETERS = (TRIAL_NUMBER, GIVEN, _LOAD_FROM, _SAVE_TO)
+NOT_PARAMETERS = (TRIAL_NUMBER, GIVEN, _LOAD_FROM, _SAVE_TO)
+"""What else may stand in a proposal."""
 
 _RETRY_SECONDS = 30.0
 """After a report that did not arrive; training does not wait for a manager that is gone."""
@@ -126,7 +135,7 @@ class NNIBackend(TunerBackend):
         found, number = self.channel.parameters()
         self._file = known or NNITrialFile(self._experiment, self._trial)
         self._file.proposal, self._file.parameter_id = found, number
-        own = {k: v for k, v in found.items() if k not in _NOT_PARAMETERS}
+        own = {k: v for k, v in found.items() if k not in NOT_PARAMETERS}
         is_given = bool(found.get(GIVEN))
         self._file.params = {} if is_given else self._decoded(own, base, config_folder)
         self._file.save(self._root_dir)
