@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.optuna import encode
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.choosing import check_executor, choose_executor
+from sweeprl.sweeps.choosing import check_executor
 from sweeprl.sweeps.declaration import agree, declaration_of, declared_seed_plan
 from sweeprl.sweeps.folder import SweepFolder
 from sweeprl.sweeps.objectives import objectives_of
+from sweeprl.sweeps.opening import opened_executor, opened_storage, quiet_optuna
 from sweeprl.sweeps.progress import NoView, Progress, SweepView
 from sweeprl.sweeps.pruners import pruner_for
 from sweeprl.sweeps.result import SweepResult
@@ -30,7 +30,7 @@ from sweeprl.sweeps.search import enqueue_given
 from sweeprl.sweeps.seeds import seed_plan
 from sweeprl.sweeps.session import Session
 from sweeprl.sweeps.slot import slot
-from sweeprl.sweeps.storage import address, close_storage, open_storage
+from sweeprl.sweeps.storage import address
 from sweeprl.trials.optuna import budget_of
 
 __all__ = ["Sweep"]
@@ -140,10 +140,17 @@ class Sweep:
         clock = Clock()
         progress = Progress(self._view, clock, self._budget, budget_of(self.base))
         with (
-            _optuna_is_quiet(),
+            quiet_optuna(),
             slot(self._folder.root, self._url) as (worker, is_alone),
-            self._opened_storage(progress.note) as storage,
-            self._opened_executor(progress.note) as executor,
+            opened_storage(self._url, self._grace_seconds, progress.note) as storage,
+            opened_executor(
+                self._executor,
+                self.base,
+                self.space,
+                self._config_folder,
+                progress.note,
+                **self._executor_options,
+            ) as executor,
         ):
             study = self._study(storage, worker, isinstance(executor, LanesExecutor))
             self._folder.point_to(self._name, self._url, self._config_folder)
@@ -190,47 +197,3 @@ class Sweep:
             is_lanes=is_in_lanes,
             num_objectives=len(self._objectives),
         )
-
-    @contextmanager
-    def _opened_storage(self, say: Callable[[str], None]) -> Iterator[BaseStorage]:
-        storage = open_storage(
-            self._url.render_as_string(hide_password=False),
-            heartbeat_interval=max(1, self._grace_seconds // 4),
-            grace_period=self._grace_seconds,
-            say=say,
-        )
-        try:
-            yield storage
-        finally:
-            close_storage(storage)
-
-    @contextmanager
-    def _opened_executor(self, say: Callable[[str], None]) -> Iterator[Executor]:
-        """The executor; closed at the end, unless it is the caller's own."""
-        if not isinstance(self._executor, str):
-            yield self._executor
-            return
-        executor, reason = choose_executor(
-            self._executor,
-            self.base,
-            self.space,
-            config_folder=self._config_folder,
-            say=say,
-            **self._executor_options,
-        )
-        say(f"{type(executor).__name__}: {reason}.")
-        try:
-            yield executor
-        finally:
-            executor.close()
-
-
-@contextmanager
-def _optuna_is_quiet() -> Iterator[None]:
-    """The view shows how the sweep goes; Optuna's own lines would come between."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
