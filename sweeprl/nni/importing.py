@@ -101,7 +101,7 @@ def _completed(experiment: Path, profile: dict[str, Any], jobs: list[JobHistory]
     arguments = (profile.get("tuner") or {}).get("classArgs") or {}
     with opened_study(experiment, Settings(**arguments)) as study:
         before = sum(entry.is_over for entry in study.entries)
-        study.conclude(profile.get("maxTrialNumber"))
+        study.conclude(profile.get("maxTrialNumber"), is_last=True)
         after = sum(entry.is_over for entry in study.entries)
         return _import(study.folder, profile, jobs, after, before, ())
 

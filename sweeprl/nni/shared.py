@@ -21,10 +21,22 @@ from sweeprl.errors import Occupied
 if TYPE_CHECKING:
     from sweeprl.nni.study import ExperimentStudy
 
-__all__ = ["LOGGER", "SEARCH", "Search", "Settings", "experiment_folder", "harmless"]
+__all__ = [
+    "LOGGER",
+    "OPENING",
+    "PROPOSING",
+    "SEARCH",
+    "Search",
+    "Settings",
+    "experiment_folder",
+    "harmless",
+]
 
 LOGGER = logging.getLogger("nni.sweeprl")
 """NNI writes into dispatcher.log what loggers below its own say."""
+
+OPENING, PROPOSING = "Opening the study", "Proposing a trial"
+"""What the experiment ends for where it does not work."""
 
 _SLOT_SECONDS = 20.0
 """How long the process of an experiment that was killed may take to notice."""
@@ -84,15 +96,14 @@ class Search:
             if self._opened is None:
                 return
             self._opened.settle()
-            entries = self._opened.entries
-            if len(entries) == self._num_trials and all(entry.is_over for entry in entries):
+            if self._opened.is_done(self._num_trials):
                 self._opened.conclude(self._num_trials)
 
     def close(self) -> None:
         """Writes what was found so far, and leaves the study to others."""
         with self._lock, self._exit:
             if self._opened is not None:
-                self._opened.conclude(self._num_trials)
+                self._opened.conclude(self._num_trials, is_last=True)
             self._opened = None
 
 

@@ -169,15 +169,30 @@ class ExperimentStudy:
         self._live.pop(trial.number, None)
         self._reporters.pop(trial.number, None)
 
-    def conclude(self, num_trials: int | None) -> None:
-        """Writes what was found so far, as a sweep does at its end.
+    def is_done(self, num_trials: int | None) -> bool:
+        """Whether nothing more will be trained.
 
         Args:
             num_trials: after which the experiment is over; None where only the sampler ends it.
         """
+        is_over = [entry.is_over for entry in self.entries]
+        is_enough = num_trials is not None and sum(is_over) >= num_trials
+        return is_enough or (self.study._stop_flag and all(is_over))
+
+    def conclude(self, num_trials: int | None, is_last: bool = False) -> None:
+        """Writes what was found so far, as a sweep does at its end.
+
+        Args:
+            num_trials: after which the experiment is over; None where only the sampler ends it.
+            is_last: whether NNI has ended. It asks for more proposals than it trains; until then it
+                may still train them, where its user raises the number.
+        """
         self.settle()
-        is_enough = num_trials is not None and len(self.entries) >= num_trials
-        conclude(self.study, self.folder, self.base, is_enough or self.study._stop_flag)
+        is_done = self.is_done(num_trials)
+        if is_done and is_last:
+            for trial in self._left_over():
+                self.attempts.give_up(optuna.Trial(self.study, trial._trial_id))
+        conclude(self.study, self.folder, self.base, is_done)
 
 
 def conclude(study: optuna.Study, folder: SweepFolder, base: TrialConfig, is_done: bool) -> None:
@@ -187,12 +202,11 @@ def conclude(study: optuna.Study, folder: SweepFolder, base: TrialConfig, is_don
         study: of the search.
         folder: of the sweep.
         base: what proposals are put into.
-        is_done: whether nothing more will be proposed.
+        is_done: whether nothing more will be trained.
     """
     entries, runs = entries_of(study.get_trials(deepcopy=False)), runs_of(study)
     seconds = float(study.user_attrs.get("seconds", 0.0))
-    is_over = is_done and all(entry.is_over for entry in entries)
-    status: Literal["finished", "stopped"] = "finished" if is_over else "stopped"
+    status: Literal["finished", "stopped"] = "finished" if is_done else "stopped"
     result_of(status, base, entries, runs, ranking(runs, entries), seconds).save(folder.root)
 
 

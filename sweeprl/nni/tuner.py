@@ -13,7 +13,7 @@ from typing import Any
 import nni
 from nni.tuner import Tuner
 
-from sweeprl.nni.shared import LOGGER, SEARCH, harmless
+from sweeprl.nni.shared import LOGGER, OPENING, PROPOSING, SEARCH, harmless
 
 __all__ = ["OptunaTuner"]
 
@@ -46,7 +46,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # nni has no annotations that h
 
     def update_search_space(self, search_space: dict[str, Any]) -> None:
         """Opens the study; a space that is changed afterwards is not what it was made for."""
-        with harmless("Opening the study"):
+        with harmless(OPENING):
             SEARCH.open()
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]  # nni has no annotations that h
             nni.NoMoreTrialError: the sampler has no more, or something is wrong.
         """
         proposal = None
-        with harmless("Proposing a trial"):
+        with harmless(PROPOSING):
             proposal = SEARCH.propose()
         if proposal is None:
             LOGGER.info("No more trials are proposed.")

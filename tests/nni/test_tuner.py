@@ -13,7 +13,7 @@ from sweeprl.nni import shared
 from sweeprl.search_spaces import decode_nni
 from sweeprl.sweeps import Sweep
 from sweeprl.trials.nni import GIVEN, TRIAL_NUMBER, NNIBackend
-from tests.nni.played import SPACE, Played
+from tests.nni.played import SPACE, Played, PlayedJob
 
 
 @pytest.fixture
@@ -158,8 +158,6 @@ def test_reports_are_seen_while_a_trial_runs(play):
 def test_after_a_resume_nothing_is_lost_and_nothing_is_proposed_twice(play):
     played = play(sampler="random", seed=3)
     ended, going_on, lost = played.request(3)
-    from tests.nni.played import PlayedJob
-
     first, second = PlayedJob(played, ended), PlayedJob(played, going_on)
     played.end()
     first.record("finished", 9.0)
@@ -178,6 +176,21 @@ def test_after_a_resume_nothing_is_lost_and_nothing_is_proposed_twice(play):
     reading = read_sweep(played.sweep)
     assert [entry.state for entry in reading.search] == ["finished", "finished", *["running"] * 3]
     played.begin(sampler="random")
+
+
+def test_proposals_that_nni_asked_for_and_did_not_train_are_no_trials(play):
+    played = play(trials=2)
+    first, second, unused = played.request(3)
+    for content in (first, second):
+        PlayedJob(played, content).finish(1.0)
+    reading = read_sweep(played.sweep)
+    assert reading.result.status == "finished"
+    assert len(reading.search) == 3  # NNI may be told to go on
+    PlayedJob(played, unused).finish(2.0)
+    (another,) = played.request()
+    played.end()
+    reading = read_sweep(played.sweep)
+    assert [entry.score for entry in reading.search] == [1.0, 1.0, 2.0]
 
 
 def test_a_sampler_that_is_done_ends_the_experiment(play, monkeypatch):
