@@ -31,6 +31,10 @@ SEARCHES = {
 }
 
 
+EXTRA = {"dqn-optuna": ("dqn", {"tuner": "Optuna", "assessor": "Optuna"})}
+"""Further experiments: problem and search."""
+
+
 def config_of(frame: str, env_name: str, max_env_steps: int) -> TrialConfig:
     """What is tuned."""
     config = generate_env_config("gymnasium", generate_algorithm_config(frame), env_name=env_name)
@@ -59,6 +63,14 @@ def write_all(folder: Path) -> None:
                 python="python",  # whichever the experiment is created with
                 overwrite=True,
             )
+    for name, (problem, settings) in EXTRA.items():
+        write_experiment(
+            config_of(*PROBLEMS[problem]),
+            folder / name,
+            **settings,
+            python="python",
+            overwrite=True,
+        )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def status(experiment_id: _Id) -> None:
 
     experiment = find(experiment_id)
     facts = _running(experiment) if experiment.is_running else _at_rest(experiment)
-    print_pairs([("experiment", experiment.id), ("folder", str(experiment.folder)), *facts])
+    about = [("experiment", experiment.id), ("folder", str(experiment.folder))]
+    print_pairs([*about, *facts, *_sweep_of(experiment)])
 
 
 @nni.command("import")
@@ -162,9 +163,19 @@ def _shown(experiment_id: str) -> str:
             ("experiment", experiment_id),
             ("web page", f"{experiment.address} (from this machine only)"),
             ("folder", str(experiment.folder)),
+            *_sweep_of(experiment),
         ]
     )
     return experiment_id
+
+
+def _sweep_of(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """Where the study lies that our own tuner keeps, or an import has made."""
+    tuner = experiment.manager.profile().get("params", {}) if experiment.is_running else {}
+    is_own = "OptunaTuner" in str(tuner.get("tuner"))
+    root = experiment.folder / "sweep"
+    if root.exists() or is_own:
+        yield "all trials", f"sweeprl trials {root}"
 
 
 def _show_next(*pairs: tuple[str, str]) -> None:

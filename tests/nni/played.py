@@ -76,13 +76,16 @@ class Played:
             config, folder / "files", SPACE, tuner="Optuna", overwrite=True
         )
         self.folder = folder / "experiment"
-        self.database = Database(self.folder, self.profile(settings.pop("trials", 20)))
+        trials = settings.pop("trials", 20)
+        arguments = {key: value for key, value in settings.items() if key != "pruner"}
+        self.database = Database(self.folder, self.profile(trials, arguments))
         self._monkeypatch = monkeypatch
         monkeypatch.setenv("NNI_LOG_DIRECTORY", str(self.folder / "log"))
         self.begin(**settings)
 
-    def profile(self, trials: int) -> dict[str, Any]:
+    def profile(self, trials: int, arguments: dict[str, Any]) -> dict[str, Any]:
         written = yaml.safe_load(self.files.config.read_text())
+        written["tuner"]["classArgs"] = arguments
         space = json.loads(self.files.space.read_text())
         return {
             **written,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 from nni.runtime.tuner_command_channel import CommandType
 
-from sweeprl import TrialConfig
+from sweeprl import SearchSpace, TrialConfig
 from sweeprl.cli.reading import read_sweep
 from sweeprl.nni import shared
-from sweeprl.search_spaces import decode_nni
+from sweeprl.nni.importing import import_experiment
+from sweeprl.search_spaces import Choice, Float, Nested, OneMinus
+from sweeprl.search_spaces.parameters import Branch
 from sweeprl.sweeps import Sweep
 from sweeprl.trials.nni import GIVEN, TRIAL_NUMBER, NNIBackend
+from tests.nni import played as module
 from tests.nni.played import SPACE, Played, PlayedJob
 
 
@@ -31,47 +35,64 @@ def play(base, tmp_path, monkeypatch):
         return begun[-1]
 
     yield begin
-    for played in begun:
+    for played in begun:  # a second time does no harm
         played.end()
 
 
 class FixedChannel:
     """Hands out one proposal."""
 
-    def __init__(self, proposal):
-        self._proposal = proposal
+    def __init__(self, proposal, space):
+        self._proposal, self._space = proposal, space
 
     def parameters(self):
         return self._proposal, 0
 
     def search_space(self):
-        from sweeprl.search_spaces import to_nni
-
-        return to_nni(SPACE)
+        return self._space
 
 
-def trained_params(proposal, base, folder):
+def trained_params(proposal, space, base, folder):
     """What a trial of NNI's makes of a proposal."""
     folder.mkdir(exist_ok=True)
     environ = {"NNI_PLATFORM": "local", "NNI_OUTPUT_DIR": str(folder), "NNI_TRIAL_JOB_ID": "a"}
     backend = NNIBackend(environ)
-    backend.channel = FixedChannel(proposal)
+    backend.channel = FixedChannel(json.loads(json.dumps(proposal)), space)
     return dict(backend.proposal(base, folder).params)
 
 
-def test_the_study_says_of_each_proposal_what_its_trial_makes_of_it(play, base, tmp_path):
+NESTED = SearchSpace(
+    parameters={
+        "discount": OneMinus(1e-3, 0.1),
+        "exploration_steps": Choice((None, 200)),
+        "mode": Nested(
+            branches={
+                "double": Branch(value="double", parameters={"epsilon_end": Float(0.0, 0.1)}),
+                "vanilla": Branch(value="vanilla", parameters={}),
+            }
+        ),
+    }
+)
+
+
+@pytest.mark.parametrize("space", [SPACE, NESTED, None], ids=["flat", "nested", "all of DQN"])
+def test_the_study_says_of_each_proposal_what_its_trial_makes_of_it(
+    play, base, tmp_path, monkeypatch, space
+):
+    monkeypatch.setattr(module, "SPACE", space or SearchSpace.of_config(base))
     played = play()
-    proposals = [content["parameters"] for content in played.request(5)]
+    proposals = [content["parameters"] for content in played.request(8)]
+    space = json.loads(played.files.space.read_text())
     reading = read_sweep(played.sweep)
     assert [one[TRIAL_NUMBER] for one in proposals] == [entry.number for entry in reading.search]
     for proposal, entry in zip(proposals, reading.search, strict=True):
-        assert trained_params(proposal, base, tmp_path / str(entry.number)) == entry.params
-    assert [GIVEN in one for one in proposals] == [True, False, False, False, False]
+        own = trained_params(proposal, space, base, tmp_path / str(entry.number))
+        assert own == entry.params
+    assert [GIVEN in one for one in proposals] == [True] + 7 * [False]
     assert reading.search[0].is_default
     assert reading.search[0].params == {}
-    own = {key: value for key, value in proposals[1].items() if key != TRIAL_NUMBER}
-    assert reading.search[1].params == decode_nni(SPACE, own)
-    assert reading.space.parameters == SPACE.parameters
+    assert all(entry.params for entry in reading.search[1:])
+    assert reading.space.parameters == SearchSpace.of(space).parameters
 
 
 def test_a_trial_that_finished_is_what_a_sweep_would_have_of_it(play):
@@ -194,9 +215,6 @@ def test_proposals_that_nni_asked_for_and_did_not_train_are_no_trials(play):
 
 
 def test_a_sampler_that_is_done_ends_the_experiment(play, monkeypatch):
-    from sweeprl import SearchSpace
-    from tests.nni import played as module
-
     options = {"batch_size": {"_type": "choice", "_value": [16, 32]}}
     monkeypatch.setattr(module, "SPACE", SearchSpace.of(options))
     played = play(sampler="optuna.samplers:BruteForceSampler")
@@ -208,6 +226,18 @@ def test_a_sampler_that_is_done_ends_the_experiment(play, monkeypatch):
     reading = read_sweep(played.sweep)
     assert {entry.params.get("batch_size") for entry in reading.search} <= {None, 16, 32}
     assert reading.result.status == "finished"
+
+
+def test_folder_and_database_may_be_elsewhere(play, tmp_path):
+    played = play(root_dir="mine", storage=f"sqlite:///{tmp_path / 'other.db'}", trials=2)
+    for job in played.start(2):
+        job.finish(1.0)
+    played.end()
+    reading = read_sweep(played.files.root / "mine")
+    assert reading.counts == {"finished": 2}
+    assert (reading.folder_of(reading.trial(1)) / "record.json").exists()
+    assert (tmp_path / "other.db").exists()
+    assert import_experiment(played.folder).num_known == 2
 
 
 def test_what_goes_wrong_ends_the_experiment_and_is_logged(play, base, caplog):
