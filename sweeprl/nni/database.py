@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +49,12 @@ class ExperimentDatabase:
         params, name, seconds = rows[0]
         return {**json.loads(params), "id": name, "seconds": float(seconds or 0)}
 
-    def jobs(self) -> list[JobHistory]:
-        """Every trial, in the order in which they began."""
+    def jobs(self, skip: Container[str] = ()) -> list[JobHistory]:
+        """Every trial, in the order in which they began.
+
+        Args:
+            skip: NNI's IDs of those to leave out, which saves reading their reports.
+        """
         events = self._rows(
             "SELECT trialJobId, timestamp, event, data, sequenceId FROM TrialJobEvent "
             "WHERE trialJobId != '' ORDER BY timestamp, rowid"
@@ -59,25 +63,29 @@ class ExperimentDatabase:
         for row in events:
             rows.setdefault(row[0], []).append(row[1:])
         given = list(_given(events))
-        metrics = self._metrics()
+        own = {one.job: one for one in given}
+        metrics = self._metrics(skip)
         return [
-            self._job(name, changes, metrics.get(name, []), given)
+            self._job(own[name], changes, metrics.get(name, []), given)
             for name, changes in rows.items()
-            if any(one.job == name for one in given)
+            if name in own and name not in skip
         ]
 
     def _job(
-        self, name: str, changes: list[tuple[Any, ...]], metrics: list[_Metric], given: list[_Given]
+        self,
+        own: _Given,
+        changes: list[tuple[Any, ...]],
+        metrics: list[_Metric],
+        given: list[_Given],
     ) -> JobHistory:
-        own = next(one for one in reversed(given) if one.job == name)
         events = tuple(Event(moment / 1000, event) for moment, event, _, _ in changes)
         reports = [one for one in metrics if one.kind == "PERIODICAL"]
         scores = {one.step(place): one.score for place, one in enumerate(reports)}
         finals = [one.score for one in metrics if one.kind == "FINAL" and one.score is not None]
         return JobHistory(
-            name,
+            own.job,
             next((int(place) for *_, place in changes if place is not None), 0),
-            self._folder(name),
+            self._folder(own.job),
             own.parameters,
             events,
             _true_parameters(own, metrics, given),
@@ -89,13 +97,14 @@ class ExperimentDatabase:
         places = [self.experiment / folder / job for folder in _FOLDERS]
         return next((place for place in places if place.exists()), places[0])
 
-    def _metrics(self) -> dict[str, list[_Metric]]:
+    def _metrics(self, skip: Container[str]) -> dict[str, list[_Metric]]:
         found: dict[str, list[_Metric]] = {}
         for job, *row in self._rows(
             "SELECT trialJobId, timestamp, parameterId, type, data FROM MetricData "
             "ORDER BY timestamp, rowid"
         ):
-            found.setdefault(job, []).append(_Metric.of(*row))
+            if job not in skip:
+                found.setdefault(job, []).append(_Metric.of(*row))
         return found
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:

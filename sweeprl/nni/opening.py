@@ -20,6 +20,7 @@ from sweeprl.sweeps.attempts import Attempts
 from sweeprl.sweeps.declaration import agree, declaration_of
 from sweeprl.sweeps.folder import SweepFolder
 from sweeprl.sweeps.objectives import objectives_of
+from sweeprl.sweeps.opening import quiet_optuna
 from sweeprl.sweeps.pruners import pruner_for
 from sweeprl.sweeps.samplers import sampler_for, sampler_seed
 from sweeprl.sweeps.search import enqueue_given
@@ -95,7 +96,7 @@ def opened_search(
     url, name = address(storage or folder.database), folder.root.resolve().name
     if storage is not None:
         name = f"{folder.root.resolve().parent.name}-{name}"  # many are called sweep
-    with slot(folder.root, url) as (worker, is_alone):
+    with quiet_optuna(), slot(folder.root, url) as (worker, is_alone):
         opened = open_storage(url.render_as_string(hide_password=False))
         try:
             study = optuna.create_study(

@@ -59,6 +59,8 @@ class ExperimentStudy:
     _live: dict[int, optuna.Trial] = field(default_factory=dict)
     _reporters: dict[int, OptunaReporter] = field(default_factory=dict)
     _left: list[FrozenTrial] | None = None
+    _settled: set[str] = field(default_factory=set)
+    """NNI's IDs of the trials whose end the study has heard."""
 
     @property
     def study(self) -> optuna.Study:
@@ -141,9 +143,11 @@ class ExperimentStudy:
     def settle(self) -> None:
         """Tells the study of the trials that have ended since."""
         running = self._running()
-        for job in self.database.jobs() if running else ():
+        for job in self.database.jobs(self._settled) if running else ():
             if job.number in running:
                 self._settle(job, running[job.number])
+            elif job.is_over:
+                self._settled.add(job.id)
         seconds = self.database.profile()["seconds"]
         self.study.set_user_attr("seconds", seconds)
 
@@ -166,6 +170,7 @@ class ExperimentStudy:
                 self.attempts.tell(storage.get_trial(trial._trial_id), outcome)
             finally:
                 self.study._thread_local.in_optimize_loop = False
+        self._settled.add(job.id)
         self._live.pop(trial.number, None)
         self._reporters.pop(trial.number, None)
 

@@ -42,15 +42,15 @@ os.execv(command[0], command)
 PRUNER = """\
 from optuna.pruners import BasePruner
 
-class StopThree(BasePruner):
+class StopTwo(BasePruner):
     def prune(self, study, trial):
-        return trial.number == 3 and trial.last_step >= 500
+        return trial.number == 2 and trial.last_step >= 500
 """
 
 
 @pytest.fixture
 def base(small_config) -> TrialConfig:
-    plain = {**small_config("DQN"), "report_every_env_steps": 250, "max_env_steps": 1500}
+    plain = {**small_config("DQN"), "report_every_env_steps": 250, "max_env_steps": 1000}
     return TrialConfig.of({**plain, "checkpoint_every_seconds": 0.5})
 
 
@@ -68,13 +68,13 @@ def check_pairs(root: Path) -> dict[int, str]:
 
 def test_an_experiment_is_stopped_resumed_and_read_as_a_sweep(home, base, tmp_path, cli):
     files = write_experiment(
-        base, tmp_path / "files", SPACE, tuner="Optuna", assessor="Optuna", trials=6
+        base, tmp_path / "files", SPACE, tuner="Optuna", assessor="Optuna", trials=5
     )
     (files.root / "trial.py").write_text(TRIAL)
     (files.root / "stopping.py").write_text(PRUNER)
     content = yaml.safe_load(files.config.read_text())
     content["trialCommand"] = f"{sys.executable} trial.py"
-    content["assessor"]["classArgs"] = {"pruner": "stopping:StopThree"}
+    content["assessor"]["classArgs"] = {"pruner": "stopping:StopTwo"}
     files.config.write_text(yaml.safe_dump(content))
     experiment = find(create(files.root, free_port()))
     root = experiment.folder / "sweep"
@@ -85,37 +85,37 @@ def test_an_experiment_is_stopped_resumed_and_read_as_a_sweep(home, base, tmp_pa
 
     assert watch(experiment.id, lambda line: None, should_stop=has_pruned).status == "stopped"
     before = check_pairs(root)
-    assert (before[1], before[3]) == ("failed", "pruned")
+    assert (before[1], before[2]) == ("failed", "pruned")
     assert read_sweep(root).result.status == "stopped"
 
     resume(experiment.id, free_port())
     outcome = watch(experiment.id, lambda line: None)
     assert (outcome.status, outcome.reason) == ("done", "all trials have ended")
     assert not find_processes(experiment.id)
-    expected = {0: "finished", 1: "failed", 2: "finished", 3: "pruned", 4: "finished"}
-    assert check_pairs(root) == {**expected, 5: "finished"}
+    expected = {0: "finished", 1: "failed", 2: "pruned", 3: "finished", 4: "finished"}
+    assert check_pairs(root) == expected
     reading = read_sweep(root)
     assert reading.result.status == "finished"
-    pruned = reading.trial(3)
+    pruned = reading.trial(2)
     assert pruned.outcome["reason"] == "its assessor stopped it"
     assert list(pruned.reports)[:2] == [250, 500]
     for entry in reading.search:
         if entry.state == "finished":
-            assert list(entry.reports) == list(range(250, 1501, 250))
+            assert list(entry.reports) == list(range(250, 1001, 250))
             assert entry.score == TrialFolder(reading.folder_of(entry)).load_record().score
     rates = [entry.params.get("learning_rate") for entry in reading.search]
-    assert len(set(rates)) == 6  # a seeded sampler did not begin anew
+    assert len(set(rates)) == 5  # a seeded sampler did not begin anew
     jobs = ExperimentDatabase(experiment.folder).jobs()
-    assert sorted(job.number for job in jobs) == list(range(6))
+    assert sorted(job.number for job in jobs) == list(range(5))
     assert not any(job.is_mislabelled for job in jobs)
 
     rows = json.loads(cli("trials", root, "--json").out)
-    assert len(rows) == 6
+    assert len(rows) == 5
     best = reading.result.winner.number
     assert re.search(rf"^winner +trial {best}\b", cli("best", root).out, re.MULTILINE)
     assert load_config(root / "best.json").seed == 100_000
-    assert "pruned: its assessor stopped it" in cli("show", root, 3).out
+    assert "pruned: its assessor stopped it" in cli("show", root, 2).out
     again = cli("reproduce", root, best, "--json", "--root-dir", tmp_path / "again")
     assert json.loads(again.out)["same"], again.out
     imported = cli("nni", "import", experiment.id)
-    assert "0 new, 6 known before" in imported.out
+    assert "0 new, 5 known before" in imported.out
