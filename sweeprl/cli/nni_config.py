@@ -56,7 +56,7 @@ def nni_config(
     from sweeprl.nni.configuration import write_experiment
     from sweeprl.search_spaces import load_space
 
-    with importable([config.resolve().parent, Path.cwd()]):
+    with importable([config.resolve().parent, output, Path.cwd()]):
         files = write_experiment(
             base,
             output,
