@@ -35,6 +35,10 @@ MACHINE = Remote([Machine("USER", "HOST")], python_dir="/home/USER/venv/bin")
 """To be filled in: another machine, reached over SSH."""
 
 
+EXTRA = {"dqn-optuna": ("dqn", {"tuner": "Optuna", "assessor": "Optuna"})}
+"""Further experiments: problem and search."""
+
+
 def config_of(frame: str, env_name: str, max_env_steps: int) -> TrialConfig:
     """What is tuned."""
     config = generate_env_config("gymnasium", generate_algorithm_config(frame), env_name=env_name)
@@ -70,6 +74,14 @@ def write_all(folder: Path) -> None:
         concurrency=1,  # with more, NNI 3 mixes up the trials on other machines
         overwrite=True,
     )
+    for name, (problem, settings) in EXTRA.items():
+        write_experiment(
+            config_of(*PROBLEMS[problem]),
+            folder / name,
+            **settings,
+            python="python",
+            overwrite=True,
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 SweepRLError
 ├── ConfigError              a setting is wrong; nothing was trained
+│   ├── Occupied             another process uses what only one may use at a time
 │   ├── UnknownNameError     no frame, environment, model, optimizer... has that name
 │   └── UnsupportedSpaceError  the frame or model cannot serve the environment's spaces
 ├── MissingDependencyError   an optional package is not installed
@@ -24,6 +25,7 @@ __all__ = [
     "Diverged",
     "EnvironmentRaised",
     "MissingDependencyError",
+    "Occupied",
     "StorageFailed",
     "SweepFailed",
     "SweepRLError",
@@ -40,6 +42,10 @@ class SweepRLError(Exception):
 
 class ConfigError(SweepRLError):
     """A setting is wrong; raised before any compute is spent."""
+
+
+class Occupied(ConfigError):
+    """Another process uses what only one may use at a time."""
 
 
 class UnknownNameError(ConfigError):

@@ -21,7 +21,7 @@ PACKAGES = [name for name in MODULES if hasattr(importlib.import_module(name), "
 
 COMMANDS = {
     "sweeprl.cli.app": {"list_names", "generate", "run", "evaluate"},
-    "sweeprl.cli.nni": {"create", "resume", "stop", "status"},
+    "sweeprl.cli.nni": {"import_", "create", "resume", "stop", "status"},
 }
 """Functions that typer calls, and nobody else."""
 

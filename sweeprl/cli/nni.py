@@ -1,4 +1,4 @@
-"""`sweeprl nni create|resume|stop|status`: NNI experiments, confined and looked after."""
+"""`sweeprl nni create|resume|stop|status|import`: NNI experiments, confined and looked after."""
 
 from __future__ import annotations
 
@@ -73,7 +73,43 @@ def status(experiment_id: _Id) -> None:
 
     experiment = find(experiment_id)
     facts = _running(experiment) if experiment.is_running else _at_rest(experiment)
-    print_pairs([("experiment", experiment.id), ("folder", str(experiment.folder)), *facts])
+    about = [("experiment", experiment.id), ("folder", str(experiment.folder))]
+    print_pairs([*about, *facts, *_sweep_of(experiment)])
+
+
+@nni.command("import")
+def import_(
+    place: Annotated[
+        str, typer.Argument(metavar="ID|DIR", help="The experiment's ID, or NNI's folder of it.")
+    ],
+    root_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the sweep; by default `sweep` in NNI's folder of it."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The config of its trials; by default the trial command names it."),
+    ] = None,
+) -> None:
+    """Makes a sweep of an NNI experiment, with the parameters that its trials really had."""
+    from sweeprl.cli.tables import print_pairs
+    from sweeprl.nni.importing import experiment_at, import_experiment
+
+    found = import_experiment(experiment_at(place), root_dir, config)
+    for reason in found.unreadable:
+        sys.stderr.write(f"Warning: left out {reason}\n")
+    root = found.folder.root
+    going_on = f"; {found.num_going_on} have not ended" if found.num_going_on else ""
+    print_pairs(
+        [
+            ("experiment", found.experiment),
+            ("trials", f"{found.num_new} new, {found.num_known} known before{going_on}"),
+            ("labels", f"{found.num_mislabelled} wrong in NNI's database, repaired here"),
+            ("best", f"sweeprl best {root}"),
+            ("all trials", f"sweeprl trials {root}"),
+            ("confirm", f"sweeprl confirm {root}"),
+        ]
+    )
 
 
 def _running(experiment: Experiment) -> Iterator[tuple[str, str]]:
@@ -127,9 +163,19 @@ def _shown(experiment_id: str) -> str:
             ("experiment", experiment_id),
             ("web page", f"{experiment.address} (from this machine only)"),
             ("folder", str(experiment.folder)),
+            *_sweep_of(experiment),
         ]
     )
     return experiment_id
+
+
+def _sweep_of(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """Where the study lies that our own tuner keeps, or an import has made."""
+    tuner = experiment.manager.profile().get("params", {}) if experiment.is_running else {}
+    is_own = "OptunaTuner" in str(tuner.get("tuner"))
+    root = experiment.folder / "sweep"
+    if root.exists() or is_own:
+        yield "all trials", f"sweeprl trials {root}"
 
 
 def _show_next(*pairs: tuple[str, str]) -> None:

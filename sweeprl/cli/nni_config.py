@@ -32,19 +32,30 @@ def nni_config(
         ),
     ] = None,
     tuner: Annotated[
-        str, typer.Option(help="TPE, Random, GridSearch, Evolution or PBT, of NNI.")
+        str,
+        typer.Option(help="TPE, Random, GridSearch, Evolution or PBT, of NNI; or Optuna."),
     ] = "TPE",
     tuner_settings: Annotated[
         list[str] | None,
         typer.Option("--tuner-set", help="key=value of the tuner, population_size=10 for example."),
     ] = None,
     assessor: Annotated[
-        str | None, typer.Option(help="Stops bad trials early: Medianstop, of NNI.")
+        str | None, typer.Option(help="Stops bad trials early: Medianstop, of NNI; or Optuna.")
     ] = None,
     assessor_settings: Annotated[
         list[str] | None,
         typer.Option("--assessor-set", help="key=value of the assessor, start_step=8 for example."),
     ] = None,
+    sampler: Annotated[
+        str,
+        typer.Option(help="Of the tuner Optuna: auto, random, qmc, tpe, gp, cmaes, nsgaii, ..."),
+    ] = "tpe",
+    pruner: Annotated[
+        str,
+        typer.Option(
+            help="Of the assessor Optuna: auto, median, percentile, asha, hyperband, patient, ..."
+        ),
+    ] = "auto",
     trials: Annotated[int, typer.Option(help="How many.")] = 20,
     concurrency: Annotated[int, typer.Option(help="How many at a time.")] = 2,
     hours: Annotated[
@@ -104,7 +115,7 @@ def nni_config(
 
     remote = _remote(machines or [], machine_python, ssh_key)
     chosen = None if space is None else load_space(space)
-    with importable([config.resolve().parent, Path.cwd()]):
+    with importable([config.resolve().parent, output, Path.cwd()]):
         files = write_experiment(
             base,
             output,
@@ -113,6 +124,8 @@ def nni_config(
             tuner_settings=changes_of(tuner_settings or [], option="--tuner-set"),
             assessor=assessor,
             assessor_settings=changes_of(assessor_settings or [], option="--assessor-set"),
+            sampler=sampler,
+            pruner=pruner,
             trials=trials,
             concurrency=concurrency,
             hours=hours,

@@ -22,7 +22,7 @@ from sweeprl.sweeps.confirmation import Standing, ranking
 from sweeprl.sweeps.entries import root_of
 from sweeprl.sweeps.result import result_of
 
-__all__ = ["Reading", "read_sweep"]
+__all__ = ["Reading", "read_sweep", "storage_with_password"]
 
 
 @dataclass(frozen=True)
@@ -118,15 +118,14 @@ def read_sweep(root: Path, storage: str | None = None) -> Reading:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = SweepFolder(root)
-    url = storage or _storage_with_password(folder)
-    try:
-        study = folder.search(url)
-        declared = study.user_attrs["sweep"]
-    except KeyError:
+    url = storage or storage_with_password(folder)
+    study = folder.search(url)
+    if "sweep" not in study.user_attrs:
         raise ConfigError(
             f"The sweep in '{root}' must have begun, but its database holds nothing of it. "
             "Start it with: sweeprl sweep --config config.json"
-        ) from None
+        )
+    declared = study.user_attrs["sweep"]
     base, space = folder.base(study), folder.space(study)
     trials = study.get_trials(deepcopy=False)
     seconds = float(study.user_attrs.get("seconds", 0.0))
@@ -136,7 +135,7 @@ def read_sweep(root: Path, storage: str | None = None) -> Reading:
     )
 
 
-def _storage_with_password(folder: SweepFolder) -> str | None:
-    """The environment's, where the folder leaves a password open."""
+def storage_with_password(folder: SweepFolder) -> str | None:
+    """Returns the environment's URL, where the folder leaves a password open."""
     url = folder.pointer()["storage"]
     return os.environ.get(STORAGE_VARIABLE) if url is not None and ":***@" in url else None

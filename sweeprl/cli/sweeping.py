@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeprl.cli.options import STORAGE_VARIABLE
 from sweeprl.cli.settings import changes_of, load_changed
+from sweeprl.cli.watched import GO_ON, Watched, command_line, stopped_like_ctrl_c
 
 if TYPE_CHECKING:
-    from sweeprl.sweeps import Progress, SweepResult
-    from sweeprl.sweeps.progress import Event
-    from sweeprl.sweeps.views import View
+    from sweeprl.sweeps import SweepResult
 
 __all__ = ["sweep"]
 
@@ -106,8 +99,8 @@ def sweep(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     stream = sys.stdout if as_json else sys.stderr
-    view = _Watched(make_view("none" if quiet else "json" if as_json else "auto", stream))
-    with view.closed_at_the_end(), _stopped_like_ctrl_c():
+    view = Watched(make_view("none" if quiet else "json" if as_json else "auto", stream))
+    with view.closed_at_the_end(), stopped_like_ctrl_c():
         result = Sweep(
             base,
             None if space is None else load_space(space),
@@ -141,71 +134,11 @@ def _num_trials(trials: int | None, env_steps: int | None, minutes: float | None
     return trials
 
 
-class _Watched:
-    """A view, and which signal has stopped the sweep."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self.signal: int = signal.SIGINT
-
-    def show(self, event: Event, progress: Progress) -> None:
-        """Shows what happened."""
-        if event["event"] == "trial_interrupted":
-            word, _, number = event["reason"].rpartition(" ")
-            if word == "signal" and number.isdigit():
-                self.signal = int(number)
-        self._view.show(event, progress)
-
-    @contextmanager
-    def closed_at_the_end(self) -> Iterator[None]:
-        """Leaves the terminal as it was, whatever happens."""
-        try:
-            yield
-        except _Stopped as stopped:
-            self._view.close()
-            sys.stderr.write(f"Stopped by signal {stopped.number}. {_GO_ON}\n")
-            raise typer.Exit(128 + stopped.number) from None
-        finally:
-            self._view.close()
-
-
-class _Stopped(BaseException):
-    """A signal came while nothing was trained."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"signal {number}")
-        self.number = number
-
-
-@contextmanager
-def _stopped_like_ctrl_c() -> Iterator[None]:
-    """Lets a signal end the sweep where no executor heeds it: what runs is told, and kept."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-_GO_ON = "Nothing is lost: the same command goes on."
-
-
 def _show(result: SweepResult, root_dir: Path, storage: str | None) -> None:
     from sweeprl.cli.outcome import show_outcome
     from sweeprl.cli.reading import read_sweep
 
     if result.status == "stopped":
-        typer.echo(f"Stopped. {_GO_ON}")
-        typer.echo(f"  {_command()}")
+        typer.echo(f"Stopped. {GO_ON}")
+        typer.echo(f"  {command_line()}")
     show_outcome(read_sweep(root_dir, storage))
-
-
-def _command() -> str:
-    """The command as it was given, but for passwords."""
-    shown = [re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", argument) for argument in sys.argv[1:]]
-    return shlex.join(["sweeprl", *shown])

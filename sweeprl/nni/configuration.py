@@ -17,6 +17,7 @@ from sweeprl.errors import ConfigError
 from sweeprl.nni.algorithms import Plan
 from sweeprl.nni.gpus import Gpus
 from sweeprl.nni.named_modules import check_importable
+from sweeprl.nni.optuna_sections import is_optuna, optuna_assessor, optuna_tuner
 from sweeprl.nni.platforms import Remote, check_concurrency, platform_section
 from sweeprl.nni.sections import assessor_section, check_together, tuner_section
 from sweeprl.nni.warm import check_warm
@@ -61,6 +62,8 @@ def write_experiment(
     tuner_settings: Mapping[str, Any] | None = None,
     assessor: str | None = None,
     assessor_settings: Mapping[str, Any] | None = None,
+    sampler: str = "tpe",
+    pruner: str = "auto",
     trials: int = 20,
     concurrency: int = 2,
     hours: float | None = None,
@@ -79,10 +82,12 @@ def write_experiment(
         config: what is tuned.
         folder: to write to; modules that the config names must lie there, or be installed.
         space: what may be proposed; the frame's own by default.
-        tuner: one of `algorithms.TUNERS`.
+        tuner: one of `algorithms.TUNERS`, or Optuna.
         tuner_settings: `classArgs` of the tuner, where they should not be ours.
-        assessor: one of `algorithms.ASSESSORS`; trials run to their end without one.
+        assessor: one of `algorithms.ASSESSORS`, or Optuna; trials run to their end without one.
         assessor_settings: `classArgs` of the assessor, where they should not be ours.
+        sampler: of the tuner Optuna, see `OptunaTuner`.
+        pruner: of the assessor Optuna, see `OptunaAssessor`.
         trials: how many.
         concurrency: how many at a time.
         hours: after which no trial begins any more.
@@ -110,8 +115,15 @@ def write_experiment(
     _check_positive({**numbers, "hours": hours, "trial_minutes": trial_minutes})
     python = python or (sys.executable if remote is None else "python")
     plan = Plan(trials, concurrency, _random_reports(config, space))
-    proposed_by = tuner_section(tuner, space, plan, tuner_settings)
-    judged_by = None if assessor is None else assessor_section(assessor, plan, assessor_settings)
+    if is_optuna(tuner):
+        proposed_by = optuna_tuner(sampler, space, tuner_settings)
+    else:
+        proposed_by = tuner_section(tuner, space, plan, tuner_settings)
+    judged_by = None
+    if is_optuna(assessor):
+        judged_by = optuna_assessor(pruner, tuner, config, trials, assessor_settings)
+    elif assessor is not None:
+        judged_by = assessor_section(assessor, plan, assessor_settings)
     check_together(proposed_by, judged_by, is_remote=remote is not None)
     content = {
         "experimentName": files.root.resolve().name,

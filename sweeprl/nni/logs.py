@@ -7,13 +7,36 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-__all__ = ["cannot_train", "dispatcher_error", "is_stopped_in_order", "manager_error"]
+from sweeprl.nni.shared import LOGGER, OPENING, PROPOSING
+
+__all__ = [
+    "cannot_train",
+    "dispatcher_error",
+    "is_stopped_in_order",
+    "manager_error",
+    "search_error",
+]
 
 _TAIL_BYTES = 200_000
 _RECORD = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ", re.MULTILINE)
 _FATAL = re.compile(r"^\w+ \(nni\.(runtime\.msg_dispatcher|main)")
 """NNI's own loops, which end with what they log with a traceback; a tuner may log what it likes."""
 _NO_TRAINING = "training service initialize failed"
+
+_ENDING = re.compile(rf"^ERROR \({re.escape(LOGGER.name)}\b.*\) ({OPENING}|{PROPOSING}) ")
+"""What our tuner ends an experiment for; it must not raise."""
+
+
+def search_error(folder: Path, since: float) -> str | None:
+    """Returns the exception for which our own tuner proposes no more trials, in one line.
+
+    Args:
+        folder: of the experiment.
+        since: what is older is of a former run, in seconds of the epoch.
+    """
+    records = _records(folder / "log" / "dispatcher.log", since)
+    found = [record for record in records if _ENDING.match(record)]
+    return _exception(found[-1]) if found else None
 
 
 def dispatcher_error(folder: Path, since: float) -> str | None:

@@ -74,13 +74,14 @@ def check_together(
             raises where a stopped one has none; or agents would be handed on through a folder that
             other machines do not have.
     """
-    if tuner["name"] != "PBT":
+    if tuner.get("name") != "PBT":
         return
     if assessor is not None:
+        name = assessor.get("name", "Optuna")
         raise ConfigError(
             "The tuner PBT must go without an assessor, since each trial of a generation has to "
-            f"reach its final result, but got the assessor {assessor['name']}. Leave it out, or "
-            "use the tuner TPE or Evolution."
+            f"reach its final result, but got the assessor {name}. Leave it out, or use the tuner "
+            "TPE or Evolution."
         )
     if is_remote and "all_checkpoint_dir" not in tuner["classArgs"]:
         raise ConfigError(

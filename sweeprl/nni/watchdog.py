@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from sweeprl.errors import ConfigError, SweepFailed
 from sweeprl.nni.experiments import resume
 from sweeprl.nni.listing import Experiment, find
-from sweeprl.nni.logs import cannot_train, dispatcher_error, is_stopped_in_order
+from sweeprl.nni.logs import cannot_train, dispatcher_error, is_stopped_in_order, search_error
 from sweeprl.nni.manager import Job
 from sweeprl.nni.processes import end_orderly, find_processes
 from sweeprl.nni.tally import JobTally, is_maximized
@@ -148,6 +148,9 @@ class Watchdog:
         if status == "DONE":
             return self._outcome("done", "all trials have ended")
         if self._has_no_more(status, jobs):
+            raised = search_error(self._experiment.folder, self._experiment.began_at)
+            if raised is not None:
+                return self._outcome("failed", f"its tuner cannot go on: {raised}")
             return self._outcome("done", "the tuner has no more trials to propose")
         return self._trouble(status, errors)
 

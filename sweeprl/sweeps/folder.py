@@ -17,14 +17,23 @@ from sweeprl.errors import ConfigError
 from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.sweeps.entries import Entry, entries_of
-from sweeprl.sweeps.storage import open_storage
+from sweeprl.sweeps.storage import address, open_storage
 
-__all__ = ["SweepFolder", "confirmation_name"]
+__all__ = ["SweepFolder", "confirmation_name", "runs_of"]
 
 
 def confirmation_name(name: str) -> str:
     """Name of the study that confirms what the study `name` has found."""
     return f"{name}-confirmation"
+
+
+def runs_of(search: optuna.Study) -> list[Entry]:
+    """Entries of the study that confirms what `search` has found; none where there is none."""
+    name = confirmation_name(search.study_name)
+    if name not in optuna.get_all_study_names(storage=search._storage):
+        return []
+    study = optuna.load_study(study_name=name, storage=search._storage)
+    return entries_of(study.get_trials(deepcopy=False))
 
 
 @dataclass(frozen=True)
@@ -92,11 +101,14 @@ class SweepFolder:
         """A folder whose modules the config may name."""
         return self.pointer()["config_folder"] or ""
 
-    def storage(self, storage: str | None = None) -> BaseStorage:
-        """Opens the database.
+    def url(self, storage: str | None = None) -> URL:
+        """Returns the address of the database.
 
         Args:
             storage: its URL, where a password is needed.
+
+        Raises:
+            ConfigError: a password is needed.
         """
         url = storage or self.pointer()["storage"]
         if url is not None and sqlalchemy.make_url(url).password == "***":
@@ -104,21 +116,37 @@ class SweepFolder:
                 f"The sweep in '{self.root}' is kept in {url}, whose password is not written down. "
                 "Name the database with --storage."
             )
-        return open_storage(url or self.database)
+        return address(url or self.database)
+
+    def storage(self, storage: str | None = None) -> BaseStorage:
+        """Opens the database.
+
+        Args:
+            storage: its URL, where a password is needed.
+        """
+        return open_storage(self.url(storage).render_as_string(hide_password=False))
 
     def search(self, storage: str | None = None) -> optuna.Study:
         """The study of the search."""
-        name = self.pointer()["name"]
-        return optuna.load_study(study_name=name, storage=self.storage(storage))
+        return self.load(self.storage(storage))
+
+    def load(self, storage: BaseStorage) -> optuna.Study:
+        """The study of the search, in a database that is open.
+
+        Raises:
+            ConfigError: the database does not have it.
+        """
+        try:
+            return optuna.load_study(study_name=self.pointer()["name"], storage=storage)
+        except KeyError:
+            raise ConfigError(
+                f"The sweep in '{self.root}' must have begun, but its database holds nothing of "
+                "it. Start it with: sweeprl sweep --config config.json"
+            ) from None
 
     def runs(self, storage: str | None = None) -> list[Entry]:
         """Entries of the confirmation; none where it has not begun."""
-        opened = self.storage(storage)
-        name = confirmation_name(str(self.pointer()["name"]))
-        if name not in optuna.get_all_study_names(storage=opened):
-            return []
-        study = optuna.load_study(study_name=name, storage=opened)
-        return entries_of(study.get_trials(deepcopy=False))
+        return runs_of(self.search(storage))
 
     def base(self, study: optuna.Study) -> TrialConfig:
         """The config that the sweep's proposals are put into."""

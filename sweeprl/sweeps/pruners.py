@@ -26,10 +26,12 @@ from optuna.pruners import (
 )
 from optuna.trial import FrozenTrial
 
+from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError
 from sweeprl.sweeps.samplers import load_class
+from sweeprl.trials.optuna import budget_of, learning_starts
 
-__all__ = ["PRUNERS", "default_pruner", "make_pruner"]
+__all__ = ["PRUNERS", "default_pruner", "make_pruner", "pruner_for"]
 
 PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "patient", "wilcoxon")
 """The pruners that have a name; others are written `module:Class`."""
@@ -129,6 +131,40 @@ def make_pruner(
     if num_trials <= STARTUP_TRIALS:
         return NopPruner()
     return _MAKERS[name](_Course(budget, every, learning_starts))
+
+
+def pruner_for(
+    base: TrialConfig,
+    name: str | BasePruner,
+    num_trials: int,
+    *,
+    is_lanes: bool = False,
+    num_objectives: int = 1,
+) -> BasePruner:
+    """Makes the pruner called `name` such that it suits trials of a config; knows `auto`, too.
+
+    Args:
+        base: what is tuned.
+        name: as `make_pruner` takes it, or `auto`: `default_pruner`, where there is something to
+            be pruned by.
+        num_trials: of the sweep.
+        is_lanes: whether trials are trained as lanes.
+        num_objectives: how many scores a trial has.
+
+    Raises:
+        UnknownNameError: no pruner has that name.
+        ConfigError: there would be nothing to be pruned by.
+    """
+    budget, every = budget_of(base), base.report_every_env_steps
+    if name == "auto":
+        can_prune = num_objectives == 1 and every <= budget
+        name = default_pruner(num_trials, is_lanes) if can_prune else "none"
+    if num_objectives > 1 and name != "none":
+        raise ConfigError(
+            f"Trials of several objectives cannot be pruned, but got pruner={name!r}. "
+            "Leave it at auto."
+        )
+    return make_pruner(name, budget, every, learning_starts(base), num_trials)
 
 
 def default_pruner(num_trials: int, is_lanes: bool) -> str:

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import optuna
@@ -16,8 +17,9 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeprl.errors import ConfigError, UnknownNameError, did_you_mean
+from sweeprl.search_spaces import Choice, Nested, SearchSpace
 
-__all__ = ["SAMPLERS", "GPThenCMAES", "load_class", "make_sampler", "sampler_seed"]
+__all__ = ["SAMPLERS", "GPThenCMAES", "load_class", "make_sampler", "sampler_for", "sampler_seed"]
 
 SAMPLERS = ("auto", "random", "qmc", "tpe", "gp", "cmaes", "nsgaii")
 """The samplers that have a name; others are written `module:Class`."""
@@ -56,11 +58,32 @@ def make_sampler(
             "The sampler 'cmaes' has one objective, but the sweep has "
             f"{num_objectives}. Use 'tpe' or 'nsgaii'."
         )
-    if name not in _MAKERS:
-        return _load(name, seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # of group=True and the QMC sampler
+        warnings.simplefilter("ignore", ExperimentalWarning)  # many of Optuna's samplers say so
+        if name not in _MAKERS:
+            return _load(name, seed)
         return _MAKERS[name](seed, is_conditional)
+
+
+def sampler_for(
+    space: SearchSpace, name: str | BaseSampler, num_objectives: int = 1
+) -> Callable[[int], BaseSampler]:
+    """Returns what makes the sampler called `name`, of a seed, such that it suits a space.
+
+    Raises:
+        UnknownNameError: no sampler has that name.
+        ConfigError: the sampler cannot serve several objectives.
+    """
+    kinds = space.parameters.values()
+    make = partial(
+        make_sampler,
+        name,
+        is_conditional=any(isinstance(one, Nested) for one in kinds),
+        has_categorical=any(isinstance(one, (Nested, Choice)) for one in kinds),
+        num_objectives=num_objectives,
+    )
+    make(0)  # so that a wrong name is refused now
+    return make
 
 
 def sampler_seed(base: int, worker: str, num_trials: int) -> int:

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from sweeprl.config import TrialConfig, merge
 from sweeprl.search_spaces import SearchSpace
-from sweeprl.search_spaces.optuna import suggest
+from sweeprl.search_spaces.optuna import encode, suggest
 from sweeprl.sweeps.budget import Clock, SweepBudget
 from sweeprl.sweeps.entries import Entry, root_of
 from sweeprl.sweeps.objectives import Objective
@@ -19,7 +19,13 @@ from sweeprl.sweeps.seeds import PairedTest, SeedPlan
 from sweeprl.sweeps.stage import Job, Stage
 from sweeprl.trials.optuna import budget_of
 
-__all__ = ["Search"]
+__all__ = ["Search", "enqueue_given"]
+
+
+def enqueue_given(study: optuna.Study, base: TrialConfig, space: SearchSpace) -> None:
+    """Lets the config wait as trial 0, as it was given."""
+    given = encode(space, space.values_of(base), nearest=True)
+    study.enqueue_trial(given, {"is_default": True}, skip_if_exists=True)
 
 
 class Search(Stage):

@@ -81,6 +81,23 @@ class Session:
             if self.budget.confirmation:
                 self.progress.note("Nothing is confirmed: there is no budget, or no score, for it.")
             return self._result("finished", found, [], [])
+        return self.confirm(study, found, chosen, num_runs)
+
+    def confirm(
+        self,
+        study: optuna.Study,
+        found: Sequence[Entry],
+        chosen: Sequence[Entry],
+        num_runs: int,
+    ) -> SweepResult:
+        """Confirms, and goes on with a confirmation that has begun.
+
+        Args:
+            study: of the search.
+            found: its trials.
+            chosen: those to be confirmed.
+            num_runs: most runs of all, those that have been made included.
+        """
         confirmation = Confirmation(
             self.base,
             chosen,
@@ -129,9 +146,9 @@ class Session:
     def _result(
         self,
         status: Literal["finished", "stopped"],
-        found: list[Entry],
-        runs: list[Entry],
-        chosen: list[Entry],
+        found: Sequence[Entry],
+        runs: Sequence[Entry],
+        chosen: Sequence[Entry],
     ) -> SweepResult:
         result = result_of(
             status, self.base, found, runs, ranking(runs, chosen), self.clock.seconds

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy.engine import URL
 
-from sweeprl.errors import ConfigError
+from sweeprl.errors import Occupied
 
 __all__ = ["slot"]
 
@@ -30,7 +30,7 @@ def slot(folder: Path, url: URL) -> Iterator[tuple[str, bool]]:
         The name, and whether no other coordinator can be at work on the sweep.
 
     Raises:
-        ConfigError: the database is a file, and another process uses it.
+        Occupied: the database is a file, and another process uses it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     is_alone = url.get_backend_name() == "sqlite"
@@ -41,7 +41,7 @@ def slot(folder: Path, url: URL) -> Iterator[tuple[str, bool]]:
             lock.acquire(blocking=False)
         except Timeout:
             if is_alone:
-                raise ConfigError(
+                raise Occupied(
                     f"At most one process may run the sweep in '{path}', but another one does. "
                     "Wait for it or stop it; several can share a sweep through a database, see "
                     "--storage."

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +12,26 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
 from sweeprl.config import TrialConfig
-from sweeprl.errors import ConfigError
 from sweeprl.executors import Executor, LanesExecutor
 from sweeprl.registry import importable
-from sweeprl.search_spaces import Choice, Nested, SearchSpace
+from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.optuna import encode
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.choosing import check_executor, choose_executor
+from sweeprl.sweeps.choosing import check_executor
 from sweeprl.sweeps.declaration import agree, declaration_of, declared_seed_plan
 from sweeprl.sweeps.folder import SweepFolder
 from sweeprl.sweeps.objectives import objectives_of
+from sweeprl.sweeps.opening import opened_executor, opened_storage, quiet_optuna
 from sweeprl.sweeps.progress import NoView, Progress, SweepView
-from sweeprl.sweeps.pruners import default_pruner, make_pruner
+from sweeprl.sweeps.pruners import pruner_for
 from sweeprl.sweeps.result import SweepResult
-from sweeprl.sweeps.samplers import make_sampler, sampler_seed
+from sweeprl.sweeps.samplers import sampler_for, sampler_seed
+from sweeprl.sweeps.search import enqueue_given
 from sweeprl.sweeps.seeds import seed_plan
 from sweeprl.sweeps.session import Session
 from sweeprl.sweeps.slot import slot
-from sweeprl.sweeps.storage import address, close_storage, open_storage
-from sweeprl.trials.optuna import budget_of, learning_starts
+from sweeprl.sweeps.storage import address
+from sweeprl.trials.optuna import budget_of
 
 __all__ = ["Sweep"]
 
@@ -113,17 +112,9 @@ class Sweep:
         self._objectives = objectives_of(objectives, len(self._seed_plan.all))
         self._budget.check(1 + len(points), budget_of(self.base) * len(self._seed_plan.all))
         self._points = [encode(self.space, point) for point in points]
-        kinds = self.space.parameters.values()
-        self._make_sampler = partial(
-            make_sampler,
-            sampler,
-            is_conditional=any(isinstance(one, Nested) for one in kinds),
-            has_categorical=any(isinstance(one, (Nested, Choice)) for one in kinds),
-            num_objectives=len(self._objectives),
-        )
-        self._make_sampler(0)
+        self._make_sampler = sampler_for(self.space, sampler, len(self._objectives))
         self._pruner = pruner
-        self._make_pruner("none" if pruner == "auto" else pruner)
+        self._make_pruner(is_in_lanes=False)
         if isinstance(executor, str):
             check_executor(executor, seconds_per_trial)
         self._executor = executor
@@ -149,10 +140,17 @@ class Sweep:
         clock = Clock()
         progress = Progress(self._view, clock, self._budget, budget_of(self.base))
         with (
-            _optuna_is_quiet(),
+            quiet_optuna(),
             slot(self._folder.root, self._url) as (worker, is_alone),
-            self._opened_storage(progress.note) as storage,
-            self._opened_executor(progress.note) as executor,
+            opened_storage(self._url, self._grace_seconds, progress.note) as storage,
+            opened_executor(
+                self._executor,
+                self.base,
+                self.space,
+                self._config_folder,
+                progress.note,
+                **self._executor_options,
+            ) as executor,
         ):
             study = self._study(storage, worker, isinstance(executor, LanesExecutor))
             self._folder.point_to(self._name, self._url, self._config_folder)
@@ -185,70 +183,17 @@ class Sweep:
         agree(study, declaration_of(self.base, self.space, self._seed_plan, self._objectives))
         num_trials = len(study.get_trials(deepcopy=False))
         study.sampler = self._make_sampler(sampler_seed(self.base.seed, worker, num_trials))
-        study.pruner = self._make_pruner(self._pruner_name(is_in_lanes))
-        given = encode(self.space, self.space.values_of(self.base), nearest=True)
-        study.enqueue_trial(given, {"is_default": True}, skip_if_exists=True)
+        study.pruner = self._make_pruner(is_in_lanes)
+        enqueue_given(study, self.base, self.space)
         for point in self._points:
             study.enqueue_trial(point, skip_if_exists=True)
         return study
 
-    def _pruner_name(self, is_in_lanes: bool) -> str | BasePruner:
-        if self._pruner != "auto":
-            return self._pruner
-        has_reports = self.base.report_every_env_steps <= budget_of(self.base)
-        if len(self._objectives) > 1 or not has_reports:
-            return "none"
-        return default_pruner(self._budget.trials or 64, is_in_lanes)
-
-    def _make_pruner(self, name: str | BasePruner) -> BasePruner:
-        if len(self._objectives) > 1 and name != "none":
-            raise ConfigError(
-                f"Trials of several objectives cannot be pruned, but got pruner={name!r}. "
-                "Leave it at auto."
-            )
-        every, starts = self.base.report_every_env_steps, learning_starts(self.base)
-        return make_pruner(name, budget_of(self.base), every, starts, self._budget.trials or 64)
-
-    @contextmanager
-    def _opened_storage(self, say: Callable[[str], None]) -> Iterator[BaseStorage]:
-        storage = open_storage(
-            self._url.render_as_string(hide_password=False),
-            heartbeat_interval=max(1, self._grace_seconds // 4),
-            grace_period=self._grace_seconds,
-            say=say,
-        )
-        try:
-            yield storage
-        finally:
-            close_storage(storage)
-
-    @contextmanager
-    def _opened_executor(self, say: Callable[[str], None]) -> Iterator[Executor]:
-        """The executor; closed at the end, unless it is the caller's own."""
-        if not isinstance(self._executor, str):
-            yield self._executor
-            return
-        executor, reason = choose_executor(
-            self._executor,
+    def _make_pruner(self, is_in_lanes: bool) -> BasePruner:
+        return pruner_for(
             self.base,
-            self.space,
-            config_folder=self._config_folder,
-            say=say,
-            **self._executor_options,
+            self._pruner,
+            self._budget.trials or 64,
+            is_lanes=is_in_lanes,
+            num_objectives=len(self._objectives),
         )
-        say(f"{type(executor).__name__}: {reason}.")
-        try:
-            yield executor
-        finally:
-            executor.close()
-
-
-@contextmanager
-def _optuna_is_quiet() -> Iterator[None]:
-    """The view shows how the sweep goes; Optuna's own lines would come between."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)

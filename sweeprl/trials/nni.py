@@ -21,13 +21,27 @@ from sweeprl.trials.nni_place import channel_of, check_alone
 from sweeprl.trials.reporter import Reporter
 from sweeprl.trials.trial import TrialOutcome
 
-__all__ = ["TRIAL_NUMBER", "NNIBackend", "NNIReporter", "NNITrialFile"]
+__all__ = [
+    "GIVEN",
+    "NOT_PARAMETERS",
+    "TRIAL_NUMBER",
+    "NNIBackend",
+    "NNIReporter",
+    "NNITrialFile",
+]
 
 TRIAL_NUMBER = "_trial"
 """Name under which our Optuna tuner puts the number of the study's trial into a proposal."""
 
+GIVEN = "_given"
+"""Name under which it says that the trial is the config as it was given, whatever else stands in
+the proposal: what a search changes may be outside the ranges there, or not set."""
+
 _LOAD_FROM, _SAVE_TO = "load_checkpoint_dir", "save_checkpoint_dir"
 """What NNI's population-based tuner adds to a proposal."""
+
+NOT_PARAMETERS = (TRIAL_NUMBER, GIVEN, _LOAD_FROM, _SAVE_TO)
+"""What else may stand in a proposal."""
 
 _RETRY_SECONDS = 30.0
 """After a report that did not arrive; training does not wait for a manager that is gone."""
@@ -113,8 +127,9 @@ class NNIBackend(TunerBackend):
         found, number = self.channel.parameters()
         self._file = known or NNITrialFile(self._experiment, self._trial)
         self._file.proposal, self._file.parameter_id = found, number
-        own = {k: v for k, v in found.items() if k not in (TRIAL_NUMBER, _LOAD_FROM, _SAVE_TO)}
-        self._file.params = self._decoded(own, base, config_folder)
+        own = {k: v for k, v in found.items() if k not in NOT_PARAMETERS}
+        is_given = bool(found.get(GIVEN))
+        self._file.params = {} if is_given else self._decoded(own, base, config_folder)
         self._file.save(self._root_dir)
         return Proposal(
             self._file.params,

@@ -110,3 +110,11 @@ def test_warm_trials_that_no_worker_could_serve_are_refused(written, options, re
     code, said, content = written("--warm", *options)
     assert (code, content) == (2, None)
     assert reason in said
+
+
+def test_optuna_takes_settings_of_its_own(written):
+    code, _, content = written("--tuner", "Optuna", "--sampler", "random", "--tuner-set", "seed=3")
+    assert (code, content["tuner"]["classArgs"]) == (0, {"sampler": "random", "seed": 3})
+    code, said, _ = written("--tuner", "Optuna", "--tuner-set", "sead=3", "--overwrite")
+    assert code == 2
+    assert "but got 'sead'. Did you mean 'seed'?" in said

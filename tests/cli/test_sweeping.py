@@ -23,7 +23,7 @@ from tests.cli.conftest import SMALL_SETTINGS
 from tests.cli.test_app import FAILING
 from tests.sweeps.fakes import FakeExecutor
 
-COMMANDS = ["sweep", "trials", "best", "show", "reproduce", "importance"]
+COMMANDS = ["sweep", "confirm", "trials", "best", "show", "reproduce", "importance"]
 TINY = [*SMALL_SETTINGS, "--set", "max_env_steps=300", "--set", "report_every_env_steps=100"]
 SPACE = SearchSpace(
     parameters={
@@ -240,7 +240,7 @@ def test_a_signal_while_nothing_trains_ends_cleanly_too(sweep, monkeypatch):
     def interrupted(*arguments, **settings):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("sweeprl.sweeps.sweep.choose_executor", interrupted)
+    monkeypatch.setattr("sweeprl.sweeps.opening.choose_executor", interrupted)
     before = signal.getsignal(signal.SIGTERM)
     result = sweep("--trials", 2)
     assert result.code == 128 + signal.SIGTERM
@@ -249,10 +249,10 @@ def test_a_signal_while_nothing_trains_ends_cleanly_too(sweep, monkeypatch):
 
 
 def test_what_is_said_at_a_stop_holds_no_password(sweep, monkeypatch, capsys):
-    from sweeprl.cli import sweeping
+    from sweeprl.cli import watched
 
     monkeypatch.setattr(sys, "argv", ["sweeprl", "sweep", "--storage", "postgresql://me:pw@h/d"])
-    assert sweeping._command() == "sweeprl sweep --storage 'postgresql://me:***@h/d'"
+    assert watched.command_line() == "sweeprl sweep --storage 'postgresql://me:***@h/d'"
 
 
 # ---- wrong settings
@@ -400,3 +400,27 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
         (tmp_path / f"example_{number}.py").write_text(block)
         runpy.run_path(f"example_{number}.py")
     assert list(tmp_path.glob("*/best.json"))
+
+
+# ---- confirming what a search has found
+
+
+def test_a_search_is_confirmed_afterwards(sweep, cli, tmp_path):
+    assert sweep("--trials", 3, "--seeds", 1, "--confirmation", 0, "--quiet").code == 0
+    assert "not confirmed" in cli("best", "sweep").out
+    result = cli("confirm", "sweep", "--executor", "in-process", "--runs", 3)
+    assert result.code == 0, result.err
+    assert "confirmation: 0/3 runs" in result.err
+    assert re.search(r"^confirmed +\d", result.out, re.MULTILINE)
+    assert re.search(r"^rank +trial +confirmed", result.out, re.MULTILINE)
+    count = len(list((tmp_path / "sweep" / "confirmation").iterdir()))
+    assert 2 <= count <= 3
+    result = cli("confirm", "sweep", "--executor", "in-process", "--runs", 3, "--json")
+    assert result.events[-1]["event"] == "sweep_ended"
+    assert result.events[-1]["num_confirmation_runs"] == count
+    result = cli("confirm", "sweep", "--executor", "in-process")
+    assert f"Confirmed already, with {count} runs. For more: --runs {2 * count}" in result.out
+
+
+def test_confirming_refuses_what_is_no_sweep(refused, tmp_path):
+    assert "holds no sweep.json" in refused("confirm", tmp_path)

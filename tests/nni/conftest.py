@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cli.conftest import cli
+
+__all__ = ["cli", "home"]
+
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):

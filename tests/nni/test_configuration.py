@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 
@@ -143,3 +144,32 @@ def test_files_that_lie_there_are_replaced_only_on_demand(config, tmp_path):
         write_experiment(config, tmp_path, trials=3)
     files = write_experiment(config, tmp_path, trials=3, overwrite=True)
     assert yaml.safe_load(files.config.read_text())["maxTrialNumber"] == 3
+
+
+def test_optuna_is_named_by_its_class(config, tmp_path):
+    files = write_experiment(
+        config, tmp_path, tuner="optuna", assessor="OPTUNA", sampler="cmaes", pruner="asha"
+    )
+    written = yaml.safe_load(files.config.read_text())
+    assert written["tuner"] == {
+        "className": "sweeprl.nni.tuner.OptunaTuner",
+        "codeDirectory": ".",
+        "classArgs": {"sampler": "cmaes"},
+    }
+    assert written["assessor"]["className"] == "sweeprl.nni.assessor.OptunaAssessor"
+    assert written["assessor"]["classArgs"] == {"pruner": "asha"}
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"tuner": "Optuna", "sampler": "tpee"}, "No sampler named 'tpee'. Did you mean 'tpe'?"),
+        ({"tuner": "TPE", "assessor": "Optuna"}, "Use both, or the assessor Medianstop"),
+        ({"tuner": "Optuna", "assessor": "Optuna", "pruner": "medan"}, "Did you mean 'median'?"),
+        ({"tuner": "Optuna", "assessor": "Optuna", "pruner": "wilcoxon"}, "several seeds"),
+    ],
+)
+def test_what_optuna_does_not_have_is_refused(config, tmp_path, settings, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        write_experiment(config, tmp_path / "e", **settings)
+    assert not (tmp_path / "e").exists()

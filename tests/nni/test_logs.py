@@ -4,7 +4,13 @@ from datetime import datetime
 
 import pytest
 
-from sweeprl.nni.logs import cannot_train, dispatcher_error, is_stopped_in_order, manager_error
+from sweeprl.nni.logs import (
+    cannot_train,
+    dispatcher_error,
+    is_stopped_in_order,
+    manager_error,
+    search_error,
+)
 
 DISPATCHER = """\
 [2026-01-02 10:00:00] INFO (nni.tuner.tpe/MainThread) Using random seed 1
@@ -77,3 +83,14 @@ def test_the_last_of_chained_exceptions_counts(folder):
 
 def test_no_log(tmp_path):
     assert dispatcher_error(tmp_path, BEFORE) is None
+
+
+def test_what_our_own_tuner_ends_an_experiment_for(folder):
+    text = DISPATCHER.replace("nni.runtime.msg_dispatcher_base", "nni.sweeprl")
+    log = folder / "log" / "dispatcher.log"
+    log.write_text(text.replace(")) 5\n", ")) Taking note of a trial's end did not work: 5\n"))
+    assert search_error(folder, BEFORE) is None
+    log.write_text(text.replace(")) 5\n", ")) Proposing a trial did not work: 5\n"))
+    assert search_error(folder, BEFORE) == "KeyError: 5"
+    assert search_error(folder, AFTER) is None
+    assert dispatcher_error(folder, BEFORE) is None

@@ -11,8 +11,11 @@ import pytest
 import yaml
 
 from sweeprl import TrialConfig
+from sweeprl.cli.reading import read_sweep
+from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, watch, write_experiment
+from sweeprl.nni.importing import import_experiment
 from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
@@ -131,6 +134,21 @@ def test_trials_that_fail_in_every_way_do_not_stop_an_experiment(home, base, tmp
     )
     text = "\n".join(lines)
     assert [text.count(word) for word in (" succeeded", " failed", " stopped")] == [3, 3, 2]
+    check_import(experiment, kept)
+
+
+def check_import(experiment: Experiment, kept: dict[str, NNITrialFile]) -> None:
+    """A sweep is made of it, whose trials have the parameters that they were trained with."""
+    found = import_experiment(experiment.folder)
+    assert (found.num_new, found.num_mislabelled, found.unreadable) == (8, 0, ())
+    reading = read_sweep(found.folder.root)
+    by_job = {entry.trial.user_attrs["job"]: entry for entry in reading.search}
+    for name, file in kept.items():
+        assert by_job[name].params == file.params
+        assert by_job[name].reports == dict(file.reports)
+        assert by_job[name].score == (file.final or by_job[name].score)
+        check_applied(TrialFolder(reading.folder_of(by_job[name])).load_config(), file.params)
+    assert reading.counts == {"finished": 3, "failed": 4, "pruned": 1}
 
 
 def test_a_trial_goes_on_when_the_manager_was_killed(home, base, tmp_path):
