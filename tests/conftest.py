@@ -15,6 +15,7 @@ from sweeprl import (
 
 DATA = Path(__file__).parent / "data"
 ENV_OF_FRAME = {
+    "A2C": "CartPole-v1",
     "DQN": "CartPole-v1",
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",

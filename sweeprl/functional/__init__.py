@@ -23,6 +23,7 @@ from sweeprl.functional.value import (
     double_q_value,
     select_action_value,
     soft_value,
+    standardized,
     td_target,
     weighted_mean,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "select_action_value",
     "soft_value",
     "squashed_gaussian_log_prob",
+    "standardized",
     "stream_key",
     "td_target",
     "uniform_at",

@@ -9,8 +9,8 @@ from sweeprl import registry
 from sweeprl.config import ReplayConfig, RolloutConfig, build
 from sweeprl.errors import ConfigError
 
-FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "SAC"]
-REPLAY = ["DQN", "DQNPer", "RAINBOW", "SAC"]
+FRAMES = list(registry.frames.names())
+REPLAY = [name for name in FRAMES if issubclass(registry.frames.get(name).Config, ReplayConfig)]
 
 
 def config_of(frame, **settings):

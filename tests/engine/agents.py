@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from sweeprl import registry
-from sweeprl.config import Continuous, Discrete, EnvSpec, build
+from sweeprl.config import Continuous, Discrete, EnvSpec, RolloutConfig, build
 from sweeprl.testing.frames import random_transitions
 
 SPECS = {
+    "A2C": EnvSpec(4, Discrete(2)),
     "DQN": EnvSpec(4, Discrete(2)),
     "DQNPer": EnvSpec(4, Discrete(2)),
     "RAINBOW": EnvSpec(4, Discrete(2)),
@@ -27,8 +28,12 @@ def frame_of(name, **settings):
     return frame(config, SPECS[name])
 
 
+def is_on_policy(name):
+    return issubclass(registry.frames.get(name).Config, RolloutConfig)
+
+
 def steps_of(name):
-    return 16 if name == "PPO" else 8
+    return 16 if is_on_policy(name) else 8
 
 
 def chunk(name, num, seed=0):

@@ -13,6 +13,7 @@ from sweeprl.testing import random_transitions
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 SPECS = {
+    "A2C": EnvSpec(4, Discrete(3)),
     "DQN": EnvSpec(4, Discrete(3)),
     "DQNPer": EnvSpec(4, Discrete(3)),
     "RAINBOW": EnvSpec(4, Discrete(3)),
@@ -20,6 +21,7 @@ SPECS = {
     "SAC": EnvSpec(3, Continuous(2)),
 }
 SMALL = {
+    "A2C": dict(batch_size=8, rollout_steps=16),
     "DQN": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "DQNPer": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "RAINBOW": dict(batch_size=8, warmup_steps=0, replay_size=512),

@@ -8,7 +8,14 @@ from sweeprl.config import Discrete, EnvSpec, build
 from sweeprl.engine import Learner
 from sweeprl.errors import ConfigError, Diverged
 from sweeprl.testing import random_transitions
-from tests.engine.agents import SPECS, assert_same_lane, frame_of, of_lane, steps_of
+from tests.engine.agents import (
+    SPECS,
+    assert_same_lane,
+    frame_of,
+    is_on_policy,
+    of_lane,
+    steps_of,
+)
 from tests.engine.agents import chunk as chunk_of
 
 SPEC = EnvSpec(4, Discrete(2))
@@ -220,7 +227,7 @@ def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_what_a_lane_plays_beyond_its_budget_leaves_no_trace(name):
-    counts = [5, 16, 0] if name == "PPO" else [2, 8, 0]
+    counts = [5, 16, 0] if is_on_policy(name) else [2, 8, 0]
     frames = [frame_of(name, **NORMAL) for _ in range(3)]
     together = Learner(frames, [0, 1, 2], is_tolerant=True)
     alone = [Learner([frame], [seed]) for seed, frame in enumerate(frames)]

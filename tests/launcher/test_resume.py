@@ -75,6 +75,7 @@ CASES = {
     "DQN-schedule": dict(
         frame_config=dict(lr_scheduler="StepLR", lr_scheduler_kwargs=dict(step_size=3, gamma=0.7))
     ),
+    "A2C": {},
     "PPO": dict(num_envs=2),
     "PPO-sampling": dict(frame_config=dict(models=[SamplingActor, "Critic"])),
     "PPO-normalized": dict(
