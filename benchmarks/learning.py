@@ -88,6 +88,23 @@ CASES: dict[str, dict[str, Any]] = {
             model_kwargs=[dict(hidden=[128, 128])] * 2,
         ),
     ),
+    "a2c-cartpole": dict(
+        frame="A2C", env="CartPole-v1", steps=200_000, num_envs=8,
+        frame_config=dict(
+            rollout_steps=5, batch_size=40, gae_lambda=1.0, discount=0.99, actor_update_times=1,
+            critic_update_times=1, gradient_max=0.5, normalize_advantage=False, optimizer="RMSprop",
+            optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
+        ),
+    ),
+    "a2c-pendulum": dict(
+        frame="A2C", env="Pendulum-v1", steps=500_000, num_envs=8,
+        frame_config=dict(
+            rollout_steps=8, batch_size=64, gae_lambda=0.9, discount=0.9, actor_update_times=1,
+            critic_update_times=1, gradient_max=0.5, normalize_advantage=False, optimizer="RMSprop",
+            optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
+            model_kwargs=[dict(log_std=math.log(0.5)), {}],
+        ),
+    ),
     "ppo-cartpole": dict(
         frame="PPO", env="CartPole-v1", steps=100_000, num_envs=8,
         frame_config=dict(

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from evaluator import evaluate
-from stable_baselines3 import DQN, PPO, SAC
+from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
@@ -40,6 +40,14 @@ CASES: dict[str, dict[str, Any]] = {
         learning_rate=6.3e-4, batch_size=128, buffer_size=50_000, learning_starts=0, gamma=0.99,
         target_update_interval=250, train_freq=4, gradient_steps=-1, exploration_fraction=0.12,
         exploration_final_eps=0.1, policy_kwargs=dict(net_arch=[256, 256]),
+    ),
+    # SB3's defaults; Pendulum with rl_zoo3's rollouts, and neither its normalisation nor its schedule.
+    "a2c-cartpole": dict(
+        algorithm=A2C, env="CartPole-v1", steps=200_000, num_envs=8, ent_coef=0.0,
+    ),
+    "a2c-pendulum": dict(
+        algorithm=A2C, env="Pendulum-v1", steps=500_000, num_envs=8,
+        n_steps=8, gae_lambda=0.9, gamma=0.9, ent_coef=0.0,
     ),
     "ppo-cartpole": dict(
         algorithm=PPO, env="CartPole-v1", steps=100_000, num_envs=8,
