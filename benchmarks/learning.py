@@ -131,6 +131,23 @@ CASES: dict[str, dict[str, Any]] = {
             actor_learning_rate=3e-4, critic_learning_rate=3e-4,
         ),
     ),
+    # SB3 shortens a step by 0.8, this by 0.5, at most 10 times each.
+    "trpo-cartpole": dict(
+        frame="TRPO", env="CartPole-v1", steps=100_000, num_envs=2,
+        frame_config=dict(
+            rollout_steps=512, batch_size=512, gae_lambda=0.98, discount=0.99, actor_update_times=1,
+            critic_update_times=20, critic_learning_rate=1e-3, conjugate_iterations=15, kl_max_delta=0.01,
+            value_weight=1.0,
+        ),
+    ),
+    "trpo-pendulum": dict(
+        frame="TRPO", env="Pendulum-v1", steps=100_000, num_envs=2,
+        frame_config=dict(
+            rollout_steps=1024, batch_size=128, gae_lambda=0.95, discount=0.9, actor_update_times=1,
+            critic_update_times=15, critic_learning_rate=1e-3, conjugate_iterations=15, kl_max_delta=0.01,
+            value_weight=1.0, model_kwargs=[dict(log_std=math.log(0.5)), {}],
+        ),
+    ),
     "sac-pendulum": dict(
         frame="SAC", env="Pendulum-v1", steps=20_000, num_envs=1,
         frame_config=dict(

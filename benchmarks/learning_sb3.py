@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from evaluator import evaluate
+from sb3_contrib import TRPO
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 
@@ -62,6 +63,17 @@ CASES: dict[str, dict[str, Any]] = {
     "ppo-lunarlander": dict(
         algorithm=PPO, env="LunarLander-v3", steps=1_000_000, num_envs=16,
         n_steps=1024, batch_size=64, gae_lambda=0.98, gamma=0.999, n_epochs=4, ent_coef=0.01,
+    ),
+    # rl_zoo3's, without the normalisation and state-dependent exploration that it has for Pendulum.
+    "trpo-cartpole": dict(
+        algorithm=TRPO, env="CartPole-v1", steps=100_000, num_envs=2,
+        n_steps=512, batch_size=512, cg_damping=0.1, gae_lambda=0.98, gamma=0.99,
+        learning_rate=1e-3, n_critic_updates=20,
+    ),
+    "trpo-pendulum": dict(
+        algorithm=TRPO, env="Pendulum-v1", steps=100_000, num_envs=2,
+        n_steps=1024, cg_damping=0.1, gae_lambda=0.95, gamma=0.9,
+        learning_rate=1e-3, n_critic_updates=15,
     ),
     "sac-pendulum": dict(
         algorithm=SAC, env="Pendulum-v1", steps=20_000, num_envs=1, learning_rate=1e-3,

@@ -20,6 +20,7 @@ ENV_OF_FRAME = {
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
+    "TRPO": "CartPole-v1",
     "SAC": "Pendulum-v1",
 }
 

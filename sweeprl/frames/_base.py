@@ -45,6 +45,11 @@ Networks = Any
 
 LossFunction = Callable[[Networks, Batch, Hyperparameters], tuple[Tensor, dict[str, Tensor]]]
 
+StepFunction = Callable[
+    [Callable[[Tensor], Networks], Tensor, Tensor, Batch, Hyperparameters],
+    tuple[Tensor, dict[str, Tensor]],
+]
+
 
 @dataclass(frozen=True)
 class Role:
@@ -74,6 +79,13 @@ class Loss:
             as `priority` `(B,)`, the transitions' new priorities.
         is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, A)`.
         passes: for on-policy frames, how many times it goes through the rollout.
+        is_whole: for on-policy frames, whether its batch is the whole rollout, instead of
+            minibatches of `batch_size`.
+        step: finds the step itself, instead of an optimizer: `(at, parameters, gradient, batch,
+            hyperparameters)` to what is to be added to the parameters `(P,)` of the roles in
+            `trains`, and further scalars to log. `at(parameters)` are the networks with other
+            parameters in these roles, and `gradient` is that of `function`, both `(P,)`. Learning
+            rates and `gradient_max` have no part in it.
     """
 
     name: str
@@ -81,6 +93,8 @@ class Loss:
     function: LossFunction
     is_noisy: bool = False
     passes: int = 1
+    is_whole: bool = False
+    step: StepFunction | None = None
 
 
 class Frame(ABC):

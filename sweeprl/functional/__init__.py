@@ -9,16 +9,25 @@ from sweeprl.functional.distribution import (
 )
 from sweeprl.functional.policy import (
     categorical_entropy,
+    categorical_kl,
     categorical_log_prob,
     categorical_sample,
     clipped_surrogate,
     gaussian_entropy,
+    gaussian_kl,
     gaussian_log_prob,
     squashed_gaussian_log_prob,
+    surrogate,
 )
 from sweeprl.functional.priority import annealed, importance_weights
 from sweeprl.functional.random import normal_at, stream_key, uniform_at
 from sweeprl.functional.returns import gae, n_step_return
+from sweeprl.functional.trust_region import (
+    backtracked,
+    conjugate_gradient,
+    fisher_vector_product,
+    hessian_vector_product,
+)
 from sweeprl.functional.value import (
     double_q_value,
     select_action_value,
@@ -32,16 +41,22 @@ __all__ = [
     "Captured",
     "annealed",
     "atoms",
+    "backtracked",
     "categorical_cross_entropy",
     "categorical_entropy",
+    "categorical_kl",
     "categorical_log_prob",
     "categorical_projection",
     "categorical_sample",
     "clipped_surrogate",
+    "conjugate_gradient",
     "double_q_value",
+    "fisher_vector_product",
     "gae",
     "gaussian_entropy",
+    "gaussian_kl",
     "gaussian_log_prob",
+    "hessian_vector_product",
     "importance_weights",
     "n_step_return",
     "normal_at",
@@ -51,6 +66,7 @@ __all__ = [
     "squashed_gaussian_log_prob",
     "standardized",
     "stream_key",
+    "surrogate",
     "td_target",
     "uniform_at",
     "weighted_mean",

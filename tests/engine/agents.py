@@ -15,9 +15,11 @@ SPECS = {
     "DQNPer": EnvSpec(4, Discrete(2)),
     "RAINBOW": EnvSpec(4, Discrete(2)),
     "PPO": EnvSpec(4, Discrete(2)),
+    "TRPO": EnvSpec(4, Discrete(2)),
     "SAC": EnvSpec(3, Continuous(1)),
 }
 SMALL = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 100}
+SMALL |= {"conjugate_iterations": 4}  # each amplifies round-off
 
 
 def frame_of(name, **settings):

@@ -18,6 +18,7 @@ SPECS = {
     "DQNPer": EnvSpec(4, Discrete(3)),
     "RAINBOW": EnvSpec(4, Discrete(3)),
     "PPO": EnvSpec(4, Discrete(3)),
+    "TRPO": EnvSpec(4, Discrete(3)),
     "SAC": EnvSpec(3, Continuous(2)),
 }
 SMALL = {
@@ -26,6 +27,7 @@ SMALL = {
     "DQNPer": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "RAINBOW": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "PPO": dict(batch_size=8, rollout_steps=16),
+    "TRPO": dict(batch_size=8, rollout_steps=16),
     "SAC": dict(batch_size=8, warmup_steps=0, replay_size=512),
 }
 LANES = 5

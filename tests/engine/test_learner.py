@@ -250,7 +250,7 @@ def test_what_a_lane_plays_beyond_its_budget_leaves_no_trace(name):
 def test_a_lane_that_diverges_costs_the_others_no_update(name):
     def learner(rate):
         fields = registry.frames.get(name).Config.model_fields
-        key = "learning_rate" if "learning_rate" in fields else "actor_learning_rate"
+        key = "learning_rate" if "learning_rate" in fields else "critic_learning_rate"
         return Learner(
             [frame_of(name, **{key: value}) for value in (1e-3, rate, 1e-3)],
             [0, 1, 2],

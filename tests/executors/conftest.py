@@ -20,6 +20,7 @@ ENVS = {
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
+    "TRPO": "CartPole-v1",
     "SAC": "Pendulum-v1",
 }
 SMALL = {
@@ -28,6 +29,7 @@ SMALL = {
     "RAINBOW": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "SAC": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
+    "TRPO": dict(rollout_steps=64, batch_size=32, critic_update_times=2, conjugate_iterations=4),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
 }
 

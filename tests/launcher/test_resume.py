@@ -77,6 +77,7 @@ CASES = {
     ),
     "A2C": {},
     "PPO": dict(num_envs=2),
+    "TRPO": dict(num_envs=2),
     "PPO-sampling": dict(frame_config=dict(models=[SamplingActor, "Critic"])),
     "PPO-normalized": dict(
         num_envs=3, frame_config=dict(normalize_observation=True, normalize_reward=True)
