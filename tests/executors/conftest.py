@@ -29,7 +29,14 @@ SMALL = {
     "RAINBOW": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "SAC": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
-    "TRPO": dict(rollout_steps=64, batch_size=32, critic_update_times=2, conjugate_iterations=4),
+    # Each iteration amplifies round-off.
+    "TRPO": dict(
+        rollout_steps=64,
+        batch_size=32,
+        actor_update_times=1,
+        critic_update_times=2,
+        conjugate_iterations=2,
+    ),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
 }
 
