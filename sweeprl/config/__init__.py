@@ -7,6 +7,8 @@ from sweeprl.config.frame import (
     PrioritizedConfig,
     ReplayConfig,
     RolloutConfig,
+    SearchConfig,
+    TransitionConfig,
 )
 from sweeprl.config.generate import (
     generate_algorithm_config,
@@ -60,8 +62,10 @@ __all__ = [
     "Range",
     "ReplayConfig",
     "RolloutConfig",
+    "SearchConfig",
     "Traced",
     "Transitions",
+    "TransitionConfig",
     "TrialConfig",
     "build",
     "check_applied",

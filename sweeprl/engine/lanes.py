@@ -186,6 +186,35 @@ class Lanes:
             return function(self._networks, self.hyperparameters, *args)
         return self._run(name, lambda: self._lifted(function), args)
 
+    def apply_moved(
+        self, name: Any, function: Callable[..., Any], stack: Stack, offsets: Tensor, *args: Any
+    ) -> Any:
+        """Calls `function(networks, hyperparameters, *args)` for each environment of each lane.
+
+        Args:
+            name: as for `apply`.
+            function: a rule for one agent and a batch of one.
+            stack: whose parameters are moved.
+            offsets: what is added to them for each environment, `(E, P)`, through `enter`.
+            *args: tensors that have been through `enter`, the first `(E, ...)`, the others of the
+                lane.
+
+        Returns:
+            What `function` returns, `(E, ...)` without the batch dimension.
+        """
+
+        def rule(
+            parameters: Any, hp: Any, flat: Tensor, moves: Tensor, each: Tensor, *rest: Any
+        ) -> Any:
+            def one(move: Tensor, own: Tensor) -> Any:
+                networks = self._bound({**parameters, **stack.unflatten(flat + move)})
+                return function(networks, hp, own.unsqueeze(0), *rest).squeeze(0)
+
+            return torch.func.vmap(one)(moves, each)
+
+        own = (self.enter(stack.flat), offsets, *args)
+        return self._run(("moved", name), lambda: rule if self.num == 1 else lifted(rule), own)
+
     def descend(
         self, name: str, loss: Callable[..., Any], stack: Stack, *args: Any
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -209,6 +238,15 @@ class Lanes:
         )
         torch.cat(gradients, 1, out=stack.grad)
         return values, logs
+
+    @torch.no_grad()
+    def estimate(
+        self, name: str, loss: Callable[..., Any], stack: Stack, *args: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `descend`, for a loss that returns its `gradient` among what it logs."""
+        value, logs = self.apply(name, loss, *args)
+        stack.grad.copy_(self.leave(logs["gradient"]))
+        return value, {key: number for key, number in logs.items() if key != "gradient"}
 
     @torch.no_grad()
     def step(

@@ -26,10 +26,17 @@ from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
 from sweeprl.engine.priorities import Priorities
 from sweeprl.engine.replay import FieldLayout, ReplayBuffer, as_action
-from sweeprl.engine.snapshot import Faults, Snapshot, faults_of_losses, faults_of_transitions
+from sweeprl.engine.search import Search
+from sweeprl.engine.snapshot import (
+    SNAPSHOT_UPDATES,
+    Faults,
+    Snapshot,
+    faults_of_losses,
+    faults_of_transitions,
+)
 from sweeprl.engine.streams import LaneStreams
 from sweeprl.errors import ConfigError
-from sweeprl.frames._base import Frame, Loss, ReplayFrame, RolloutFrame
+from sweeprl.frames._base import Frame, Loss, ReplayFrame, RolloutFrame, SearchFrame
 from sweeprl.functional import Captured
 
 __all__ = ["LANES_COLLECT_STEPS", "Learner"]
@@ -146,11 +153,20 @@ class Learner(Acting):
                 replay_device or config.replay_device,
             )
         self._observation: ObservationNormalizer | None = None
-        if config.normalize_observation:
+        if self.frame.normalizes_observation:
             self._observation = ObservationNormalizer(num, spec.observation_size, self.device)
         self._reward: RewardNormalizer | None = None
-        if config.normalize_reward:
+        if self.frame.normalizes_reward:
             self._reward = RewardNormalizer(self.num_envs, hyperparameters["discount"])
+        if isinstance(self.frame, SearchFrame):
+            self._search = Search(
+                self._streams.seeds,
+                self.num_envs,
+                self.frame.config.rollout_num,
+                self._lanes.stacks[0].flat.shape[1],
+                self._lanes.settings,
+                self.device,
+            )
 
     def _replay_buffer(
         self, config: ReplayConfig, size: int, device: torch.device | str
@@ -192,6 +208,8 @@ class Learner(Acting):
         for memory in (self._replay, self._observation, self._reward):
             if memory is not None:
                 memory.reset(lane)
+        if self._search is not None:
+            self._search.begin(lane, seed)
         self.faults.pop(lane, None)
         self._snapshot.begin(lane)
         if clipped != self._which_clip():
@@ -209,6 +227,7 @@ class Learner(Acting):
             self._replay,
             self._observation,
             self._reward,
+            self._search,
         ):
             if part is not None:
                 part.keep(kept)
@@ -226,6 +245,8 @@ class Learner(Acting):
         config = self.frame.config
         if isinstance(config, RolloutConfig):
             return config.rollout_steps
+        if self._search is not None:
+            return 1  # who plays what is decided anew where an episode ends
         assert isinstance(config, ReplayConfig)
         is_alone = self.num_lanes * self.num_envs == 1 and not self._is_tolerant
         return config.collect_steps or (None if is_alone else LANES_COLLECT_STEPS)
@@ -252,6 +273,9 @@ class Learner(Acting):
         if self._replay is not None:
             flat = {key: value.flatten(1, 2) for key, value in fields.items()}
             self._replay.store(self._layout.pack(flat), kept)
+        elif self._search is not None:
+            over = torch.maximum(fields["terminated"], fields["truncated"])
+            self._search.store(fields["reward"], over, fields["weight"])
         else:
             self._rollout = self._normal(self._to_device(_cut(fields, kept)))
         if self._observation is not None:
@@ -310,7 +334,9 @@ class Learner(Acting):
         logs = self._round()
         self._go_back(faults_of_losses(logs))
         made = self.updates - before
-        self._snapshot.grow_old(int(made.max()))
+        # A search does not see in its losses whether parameters are finite; its updates are few.
+        age = int(made.max())
+        self._snapshot.grow_old(age if self._search is None else age * SNAPSHOT_UPDATES)
         for optimizer in self._optimizers.values():
             optimizer.step_schedule(np.flatnonzero(made).tolist())
         return logs
@@ -340,6 +366,8 @@ class Learner(Acting):
         """Makes the updates of a round one by one; yields what is logged, and by which lanes."""
         if self._replay is not None:
             yield from self._replay_updates()
+        elif self._search is not None:
+            yield from self._search_updates(self._search)
         else:
             yield from self._rollout_updates()
 
@@ -412,7 +440,8 @@ class Learner(Acting):
         return self.frame.steps_ahead if isinstance(self.frame, ReplayFrame) else None
 
     def _rollout_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
-        fields = self._prepared_rollout()
+        fields, config = self._prepared_rollout(), self.frame.config
+        assert isinstance(config, RolloutConfig)
         rows = fields["reward"].shape[1]
         for index in range(max(loss.passes for loss in self._losses)):
             active = [loss for loss in self._losses if index < loss.passes]
@@ -423,7 +452,7 @@ class Learner(Acting):
                 order = self._order(rows)
                 shuffled = {key: _take(value, order) for key, value in fields.items()}
                 in_parts = tuple(loss for loss in active if not loss.is_whole)
-                yield from self._batch_updates(in_parts, shuffled, self.frame.config.batch_size)
+                yield from self._batch_updates(in_parts, shuffled, config.batch_size)
 
     def _batch_updates(
         self, losses: Sequence[Loss], fields: Mapping[str, Tensor], batch_size: int
@@ -438,6 +467,17 @@ class Learner(Acting):
             some = None if takes_part.all() else takes_part
             mask = None if some is None else self._column(some)
             yield self._learn(losses, batch, some, mask, follows=False), mask
+
+    def _search_updates(self, search: Search) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+        """Makes an update in each lane whose episodes are all played, and lets it begin anew."""
+        due = search.is_complete
+        if not due.any():
+            return
+        batch = {key: self._lanes.enter(value) for key, value in search.batch().items()}
+        some = None if due.all() else due
+        mask = None if some is None else self._column(some)
+        yield self._learn(self._losses, batch, some, mask, follows=False), mask
+        search.go_on(np.flatnonzero(due).tolist())
 
     def _order(self, rows: int) -> Tensor:
         """Draws a random order of the rollout's rows, `(L, rows)`, those beyond its cut last."""
@@ -511,9 +551,8 @@ class Learner(Acting):
             if loss.is_noisy:
                 own = {key: value for key, value in batch.items() if not key.startswith("noise/")}
                 own["noise"] = batch[f"noise/{loss.name}"]
-            value, logs = self._lanes.descend(
-                loss.name, _rule(loss), self._lanes.stacks[index], own
-            )
+            find = self._lanes.estimate if loss.is_estimated else self._lanes.descend
+            value, logs = find(loss.name, _rule(loss), self._lanes.stacks[index], own)
             record[loss.name] = value
             record.update(logs)
             if loss.step is None:
@@ -630,6 +669,7 @@ class Learner(Acting):
             "counts": (int(counts[0]), int(counts[1]), float(counts[2])),
             "replay": self._replay.state_dict(lane) if self._replay else None,
             "reward": self._reward.state_dict(lane) if self._reward else None,
+            "search": self._search.state_dict(lane) if self._search else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any], lane: int = 0) -> None:
@@ -644,6 +684,13 @@ class Learner(Acting):
             self._replay.load_state_dict(state["replay"], lane)
         if self._reward is not None:
             self._reward.load_state_dict(state["reward"], lane)
+        if self._search is not None:
+            self._search.load_state_dict(state["search"], lane)
+
+    def begin_episodes(self, lane: int = 0) -> None:
+        """Takes note that new episodes begin, in place of those that were running."""
+        if self._search is not None:
+            self._search.begin_episodes(lane)
 
 
 def _steps_that_count(weights: NDArray[Any]) -> NDArray[np.int64]:

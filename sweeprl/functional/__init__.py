@@ -22,6 +22,7 @@ from sweeprl.functional.policy import (
 from sweeprl.functional.priority import annealed, importance_weights
 from sweeprl.functional.random import normal_at, stream_key, uniform_at
 from sweeprl.functional.returns import gae, n_step_return
+from sweeprl.functional.search import search_gradient
 from sweeprl.functional.trust_region import (
     backtracked,
     conjugate_gradient,
@@ -60,6 +61,7 @@ __all__ = [
     "importance_weights",
     "n_step_return",
     "normal_at",
+    "search_gradient",
     "select_action_distribution",
     "select_action_value",
     "soft_value",

@@ -64,7 +64,8 @@ class MLP(nn.Sequential):
             is_last = index == len(sizes) - 2
             if gain is not None:
                 nn.init.orthogonal_(linear.weight, gain if is_last else math.sqrt(2))
-                nn.init.zeros_(linear.bias)
+                if linear.bias is not None:
+                    nn.init.zeros_(linear.bias)
             layers += [linear] if is_last else [linear, activation_class()]
         super().__init__(*layers)
 

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 
 SPECS = {
     "A2C": EnvSpec(4, Discrete(3)),
+    "ARS": EnvSpec(4, Discrete(3)),
     "DQN": EnvSpec(4, Discrete(3)),
     "DQNPer": EnvSpec(4, Discrete(3)),
     "RAINBOW": EnvSpec(4, Discrete(3)),
@@ -23,6 +24,7 @@ SPECS = {
 }
 SMALL = {
     "A2C": dict(batch_size=8, rollout_steps=16),
+    "ARS": dict(rollout_num=2, used_rollout_num=1),
     "DQN": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "DQNPer": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "RAINBOW": dict(batch_size=8, warmup_steps=0, replay_size=512),

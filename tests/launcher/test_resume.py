@@ -76,6 +76,7 @@ CASES = {
         frame_config=dict(lr_scheduler="StepLR", lr_scheduler_kwargs=dict(step_size=3, gamma=0.7))
     ),
     "A2C": {},
+    "ARS": dict(num_envs=2),
     "PPO": dict(num_envs=2),
     "TRPO": dict(num_envs=2),
     "PPO-sampling": dict(frame_config=dict(models=[SamplingActor, "Critic"])),
