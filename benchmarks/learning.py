@@ -105,6 +105,21 @@ CASES: dict[str, dict[str, Any]] = {
             model_kwargs=[dict(log_std=math.log(0.5)), {}],
         ),
     ),
+    # SB3 normalises no observations, and plays each rollout in an environment of its own.
+    "ars-cartpole": dict(
+        frame="ARS", env="CartPole-v1", steps=50_000, num_envs=4,
+        frame_config=dict(
+            rollout_num=2, used_rollout_num=2, noise_std_dev=0.05, learning_rate=0.02, optimizer="SGD",
+            normalize_state=False,
+        ),
+    ),
+    "ars-pendulum": dict(
+        frame="ARS", env="Pendulum-v1", steps=1_000_000, num_envs=16,
+        frame_config=dict(
+            rollout_num=32, used_rollout_num=16, noise_std_dev=0.1, learning_rate=0.05, optimizer="SGD",
+            normalize_state=False, model_kwargs=[dict(hidden=[16])],
+        ),
+    ),
     "ppo-cartpole": dict(
         frame="PPO", env="CartPole-v1", steps=100_000, num_envs=8,
         frame_config=dict(
