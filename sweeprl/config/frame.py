@@ -211,14 +211,27 @@ class RolloutConfig(TransitionConfig):
 class SearchConfig(FrameConfig):
     """Frames that learn from the returns of whole episodes, each played with other parameters."""
 
+    limits: ClassVar[tuple[str, ...]] = ("used_rollout_num <= rollout_num",)
+
     rollout_num: Annotated[int, Field(gt=0), PowerOfTwo(2, 6)] = 32
     """Directions that are tried between two updates; each is played forwards and backwards, an
     episode each."""
+    used_rollout_num: Annotated[int, Field(gt=0), PowerOfTwo(2, 6)] = 32
+    """How many of the directions are learned from, those with the highest returns."""
     noise_std_dev: Annotated[float, Field(gt=0), Float(1e-3, 0.3, log=True), Traced()] = 0.02
     """Length of a component of the steps along them: standard deviation of what is added to a
     parameter."""
     normalize_state: bool = True
     """Whether observations are shifted and scaled by their running mean and deviation."""
+
+    @model_validator(mode="after")
+    def _used_directions_are_tried(self) -> Self:
+        if self.used_rollout_num > self.rollout_num:
+            raise ValueError(
+                f"`used_rollout_num <= rollout_num` must hold, but got "
+                f"used_rollout_num={self.used_rollout_num}, rollout_num={self.rollout_num}."
+            )
+        return self
 
     def check(self, num_envs: int) -> None:
         """Refuses environments that never had an episode to play."""

@@ -106,7 +106,7 @@ def _tiny(config: FrameConfig) -> FrameConfig:
     """Settings under which a round is a few updates."""
     small: dict[str, Any] = {"batch_size": _STEPS, "rollout_steps": _STEPS}
     if isinstance(config, SearchConfig):
-        small = {"rollout_num": 1}
+        small = {"rollout_num": 1, "used_rollout_num": 1}
     if isinstance(config, ReplayConfig):
         small = {"warmup_steps": 0, "replay_size": 10**4, "updates_per_step": 1.0}
     return config.model_copy(update=small)

@@ -13,12 +13,11 @@ Differs from the paper:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from sweeprl.config import (
     ClassRef,
@@ -26,7 +25,6 @@ from sweeprl.config import (
     Discrete,
     Float,
     MultiDiscrete,
-    PowerOfTwo,
     SearchConfig,
     Traced,
 )
@@ -40,30 +38,17 @@ __all__ = ["ARS", "ARSConfig"]
 class ARSConfig(SearchConfig):
     """Settings of ARS."""
 
-    limits: ClassVar[tuple[str, ...]] = ("used_rollout_num <= rollout_num",)
-
     models: list[ClassRef] = ["Actor"]
     model_args: list[list[Any]] = [[]]
     model_kwargs: list[dict[str, Any]] = [{}]
     learning_rate: Annotated[float, Field(gt=0), Float(1e-4, 0.3, log=True), Traced()] = 1e-3
     """Step size of the optimizer."""
-    used_rollout_num: Annotated[int, Field(gt=0), PowerOfTwo(2, 6)] = 32
-    """How many of the directions are learned from, those with the highest returns."""
     noise_size: Annotated[int, Field(gt=0)] = 250_000_000
     """Kept for configs of the predecessor; has no effect, directions are computed where needed."""
     noise_seed: int = 12345
     """Kept for configs of the predecessor; has no effect, directions follow the trial's `seed`."""
     sample_seed: int = 123
     """Kept for configs of the predecessor; has no effect, directions follow the trial's `seed`."""
-
-    @model_validator(mode="after")
-    def _used_directions_are_tried(self) -> Self:
-        if self.used_rollout_num > self.rollout_num:
-            raise ValueError(
-                f"`used_rollout_num <= rollout_num` must hold, but got "
-                f"used_rollout_num={self.used_rollout_num}, rollout_num={self.rollout_num}."
-            )
-        return self
 
 
 class ARS(SearchFrame):

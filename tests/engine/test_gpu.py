@@ -37,10 +37,9 @@ LANES = 5
 
 def learner(name, device, **settings):
     frame = registry.frames.get(name)
+    own = "discount" if "discount" in frame.Config.model_fields else "noise_std_dev"
     frames = [
-        frame(
-            frame.Config(**{**SMALL[name], **settings, "discount": 0.9 + 0.01 * lane}), SPECS[name]
-        )
+        frame(frame.Config(**{**SMALL[name], **settings, own: 0.9 + 0.01 * lane}), SPECS[name])
         for lane in range(LANES)
     ]
     return Learner(frames, range(LANES), device=device, replay_device=device, is_tolerant=True)
@@ -49,7 +48,8 @@ def learner(name, device, **settings):
 def train(one, name, rounds):
     logs = []
     for seed in range(rounds):
-        one.store(random_transitions(SPECS[name], 16, one.num_lanes, seed))
+        steps = 64 if name == "ARS" else 16  # some episodes have to end in them
+        one.store(random_transitions(SPECS[name], steps, one.num_lanes, seed))
         logs.append({key: value.cpu() for key, value in one.update().items()})
     return logs
 

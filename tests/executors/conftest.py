@@ -29,7 +29,7 @@ SMALL = {
     "DQNPer": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "RAINBOW": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "SAC": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
-    "ARS": dict(rollout_num=2, used_rollout_num=1),
+    "ARS": dict(rollout_num=2, used_rollout_num=2),
     "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
     # Each iteration amplifies round-off.
     "TRPO": dict(
