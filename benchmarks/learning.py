@@ -105,7 +105,7 @@ CASES: dict[str, dict[str, Any]] = {
             model_kwargs=[dict(log_std=math.log(0.5)), {}],
         ),
     ),
-    # SB3 normalises no observations, and plays each rollout in an environment of its own.
+    # sb3-contrib's defaults and rl_zoo3's two directions; environments play them side by side here.
     "ars-cartpole": dict(
         frame="ARS", env="CartPole-v1", steps=50_000, num_envs=4,
         frame_config=dict(

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from evaluator import evaluate
-from sb3_contrib import TRPO
+from sb3_contrib import ARS, TRPO
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 
@@ -49,6 +49,9 @@ CASES: dict[str, dict[str, Any]] = {
     "a2c-pendulum": dict(
         algorithm=A2C, env="Pendulum-v1", steps=500_000, num_envs=8,
         n_steps=8, gae_lambda=0.9, gamma=0.9, ent_coef=0.0,
+    ),
+    "ars-cartpole": dict(
+        algorithm=ARS, policy="LinearPolicy", env="CartPole-v1", steps=50_000, num_envs=1, n_delta=2,
     ),
     "ppo-cartpole": dict(
         algorithm=PPO, env="CartPole-v1", steps=100_000, num_envs=8,
@@ -90,10 +93,11 @@ def main() -> None:
     torch.set_num_threads(1)
     settings = dict(CASES[arguments.case])
     algorithm, env_id = settings.pop("algorithm"), settings.pop("env")
+    policy = settings.pop("policy", "MlpPolicy")
     steps, num_envs = settings.pop("steps"), settings.pop("num_envs")
     env = make_vec_env(env_id, n_envs=num_envs, seed=arguments.seed)
     started = time.perf_counter()
-    model = algorithm("MlpPolicy", env, seed=arguments.seed, device="cpu", **settings).learn(steps)
+    model = algorithm(policy, env, seed=arguments.seed, device="cpu", **settings).learn(steps)
     seconds = time.perf_counter() - started
     returns = evaluate(
         lambda observation: model.predict(observation, deterministic=True)[0], env_id

@@ -100,21 +100,14 @@ class ARS(SearchFrame):
 
     def fits(self, role: Role, output: tuple[Any, ...]) -> bool:
         """Whether there is a score for each action, or an action."""
-        return isinstance(output[0], Tensor) and tuple(output[0].shape) == (2, self.num_outputs)
-
-    @property
-    def num_outputs(self) -> int:
-        """How many numbers the actor returns for a state."""
-        match self.spec.action:
-            case Continuous(size=size):
-                return size
-            case MultiDiscrete(nums=nums):
-                return sum(nums)
-            case Discrete(num=num):
-                return num
+        return isinstance(output[0], Tensor) and tuple(output[0].shape) == (
+            2,
+            self.spec.action.num_outputs,
+        )
 
     def contract(self, role: Role) -> str:
         """What the actor takes and returns."""
         is_real = isinstance(self.spec.action, Continuous)
         words = "the action" if is_real else "scores of all actions"
-        return f"An actor must take `state` (B, D) and return {words} (B, {self.num_outputs})."
+        num = self.spec.action.num_outputs
+        return f"An actor must take `state` (B, D) and return {words} (B, {num})."

@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sweeprl.config import Choice, Continuous, Discrete, Float, Int, MultiDiscrete, Traced
+from sweeprl.config import Choice, Continuous, Float, Int, Traced
 from sweeprl.frames._actor_critic import ActorCritic, ActorCriticConfig
 from sweeprl.frames._base import Batch, Hyperparameters, Loss, Networks, Role
 from sweeprl.functional import (
@@ -183,13 +183,8 @@ class TRPO(ActorCritic):
     @property
     def num_described(self) -> int:
         """How many numbers describe the distribution in one state."""
-        match self.spec.action:
-            case Continuous(size=size):
-                return 2 * size
-            case MultiDiscrete(nums=nums):
-                return sum(nums)
-            case Discrete(num=num):
-                return num
+        parts = 2 if isinstance(self.spec.action, Continuous) else 1
+        return parts * self.spec.action.num_outputs
 
     def contract(self, role: Role) -> str:
         """What actor and critic take and return."""
