@@ -100,10 +100,8 @@ class ARS(SearchFrame):
 
     def fits(self, role: Role, output: tuple[Any, ...]) -> bool:
         """Whether there is a score for each action, or an action."""
-        return isinstance(output[0], Tensor) and tuple(output[0].shape) == (
-            2,
-            self.spec.action.num_outputs,
-        )
+        expected = (2, self.spec.action.num_outputs)
+        return isinstance(output[0], Tensor) and tuple(output[0].shape) == expected
 
     def contract(self, role: Role) -> str:
         """What the actor takes and returns."""
