@@ -213,7 +213,9 @@ class Lanes:
             return torch.func.vmap(one)(moves, each)
 
         own = (self.enter(stack.flat), offsets, *args)
-        return self._run(("moved", name), lambda: rule if self.num == 1 else lifted(rule), own)
+        return self._run(
+            ("moved", name), lambda: rule if self.num == 1 else lifted(rule, is_nested=True), own
+        )
 
     def descend(
         self, name: str, loss: Callable[..., Any], stack: Stack, *args: Any

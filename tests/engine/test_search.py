@@ -139,3 +139,19 @@ def test_each_environment_acts_with_its_own_parameters_and_the_search_climbs():
     weight = learner.weights(0)["networks"]["actor"]["weight"]
     torch.testing.assert_close(weight[0], 0.1 * gain.reshape(1), rtol=1e-4, atol=1e-6)
     assert learner.act(states, greedy=True).tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("activation", ["Tanh", "ReLU"])
+def test_environments_of_lanes_act_as_they_would_alone(activation):
+    """Networks of two layers with biases, three environments in each of two lanes."""
+    frame = registry.frames.get("ARS")
+    network = {"hidden": [8], "bias": True, "activation": activation}
+    settings = dict(model_kwargs=[network], noise_std_dev=1.0, normalize_state=False)
+    frames = [frame(build(frame.Config, settings), SPEC) for _ in range(2)]
+    together = Learner(frames, [0, 1], num_envs=3)
+    states = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    found = together.act(states)
+    alone = [Learner([frames[lane]], [lane], num_envs=3) for lane in range(2)]
+    expected = [one.act(states[3 * lane : 3 * lane + 3]) for lane, one in enumerate(alone)]
+    assert found.tolist() == np.concatenate(expected).tolist()
+    assert len(set(found.tolist())) == 2
