@@ -88,6 +88,38 @@ CASES: dict[str, dict[str, Any]] = {
             model_kwargs=[dict(hidden=[128, 128])] * 2,
         ),
     ),
+    "a2c-cartpole": dict(
+        frame="A2C", env="CartPole-v1", steps=200_000, num_envs=8,
+        frame_config=dict(
+            rollout_steps=5, batch_size=40, gae_lambda=1.0, discount=0.99, actor_update_times=1,
+            critic_update_times=1, gradient_max=0.5, normalize_advantage=False, optimizer="RMSprop",
+            optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
+        ),
+    ),
+    "a2c-pendulum": dict(
+        frame="A2C", env="Pendulum-v1", steps=500_000, num_envs=8,
+        frame_config=dict(
+            rollout_steps=8, batch_size=64, gae_lambda=0.9, discount=0.9, actor_update_times=1,
+            critic_update_times=1, gradient_max=0.5, normalize_advantage=False, optimizer="RMSprop",
+            optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
+            model_kwargs=[dict(log_std=math.log(0.5)), {}],
+        ),
+    ),
+    # sb3-contrib's defaults and rl_zoo3's two directions; environments play them side by side here.
+    "ars-cartpole": dict(
+        frame="ARS", env="CartPole-v1", steps=50_000, num_envs=4,
+        frame_config=dict(
+            rollout_num=2, used_rollout_num=2, noise_std_dev=0.05, learning_rate=0.02, optimizer="SGD",
+            normalize_state=False,
+        ),
+    ),
+    "ars-pendulum": dict(
+        frame="ARS", env="Pendulum-v1", steps=1_000_000, num_envs=16,
+        frame_config=dict(
+            rollout_num=32, used_rollout_num=16, noise_std_dev=0.1, learning_rate=0.05, optimizer="SGD",
+            normalize_state=False, model_kwargs=[dict(hidden=[16])],
+        ),
+    ),
     "ppo-cartpole": dict(
         frame="PPO", env="CartPole-v1", steps=100_000, num_envs=8,
         frame_config=dict(
@@ -112,6 +144,23 @@ CASES: dict[str, dict[str, Any]] = {
             rollout_steps=1024, batch_size=64, gae_lambda=0.98, discount=0.999, actor_update_times=4,
             critic_update_times=4, entropy_weight=0.01, gradient_max=0.5, optimizer_kwargs=ADAM_OF_SB3_PPO,
             actor_learning_rate=3e-4, critic_learning_rate=3e-4,
+        ),
+    ),
+    # SB3 shortens a step by 0.8, this by 0.5, at most 10 times each.
+    "trpo-cartpole": dict(
+        frame="TRPO", env="CartPole-v1", steps=100_000, num_envs=2,
+        frame_config=dict(
+            rollout_steps=512, batch_size=512, gae_lambda=0.98, discount=0.99, actor_update_times=1,
+            critic_update_times=20, critic_learning_rate=1e-3, conjugate_iterations=15, kl_max_delta=0.01,
+            value_weight=1.0,
+        ),
+    ),
+    "trpo-pendulum": dict(
+        frame="TRPO", env="Pendulum-v1", steps=100_000, num_envs=2,
+        frame_config=dict(
+            rollout_steps=1024, batch_size=128, gae_lambda=0.95, discount=0.9, actor_update_times=1,
+            critic_update_times=15, critic_learning_rate=1e-3, conjugate_iterations=15, kl_max_delta=0.01,
+            value_weight=1.0, model_kwargs=[dict(log_std=math.log(0.5)), {}],
         ),
     ),
     "sac-pendulum": dict(

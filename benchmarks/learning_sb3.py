@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 from evaluator import evaluate
-from stable_baselines3 import DQN, PPO, SAC
+from sb3_contrib import ARS, TRPO
+from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
@@ -41,6 +42,17 @@ CASES: dict[str, dict[str, Any]] = {
         target_update_interval=250, train_freq=4, gradient_steps=-1, exploration_fraction=0.12,
         exploration_final_eps=0.1, policy_kwargs=dict(net_arch=[256, 256]),
     ),
+    # SB3's defaults; Pendulum with rl_zoo3's rollouts, and neither its normalisation nor its schedule.
+    "a2c-cartpole": dict(
+        algorithm=A2C, env="CartPole-v1", steps=200_000, num_envs=8, ent_coef=0.0,
+    ),
+    "a2c-pendulum": dict(
+        algorithm=A2C, env="Pendulum-v1", steps=500_000, num_envs=8,
+        n_steps=8, gae_lambda=0.9, gamma=0.9, ent_coef=0.0,
+    ),
+    "ars-cartpole": dict(
+        algorithm=ARS, policy="LinearPolicy", env="CartPole-v1", steps=50_000, num_envs=1, n_delta=2,
+    ),
     "ppo-cartpole": dict(
         algorithm=PPO, env="CartPole-v1", steps=100_000, num_envs=8,
         n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, ent_coef=0.0,
@@ -54,6 +66,17 @@ CASES: dict[str, dict[str, Any]] = {
     "ppo-lunarlander": dict(
         algorithm=PPO, env="LunarLander-v3", steps=1_000_000, num_envs=16,
         n_steps=1024, batch_size=64, gae_lambda=0.98, gamma=0.999, n_epochs=4, ent_coef=0.01,
+    ),
+    # rl_zoo3's, without the normalisation and state-dependent exploration that it has for Pendulum.
+    "trpo-cartpole": dict(
+        algorithm=TRPO, env="CartPole-v1", steps=100_000, num_envs=2,
+        n_steps=512, batch_size=512, cg_damping=0.1, gae_lambda=0.98, gamma=0.99,
+        learning_rate=1e-3, n_critic_updates=20,
+    ),
+    "trpo-pendulum": dict(
+        algorithm=TRPO, env="Pendulum-v1", steps=100_000, num_envs=2,
+        n_steps=1024, cg_damping=0.1, gae_lambda=0.95, gamma=0.9,
+        learning_rate=1e-3, n_critic_updates=15,
     ),
     "sac-pendulum": dict(
         algorithm=SAC, env="Pendulum-v1", steps=20_000, num_envs=1, learning_rate=1e-3,
@@ -70,10 +93,11 @@ def main() -> None:
     torch.set_num_threads(1)
     settings = dict(CASES[arguments.case])
     algorithm, env_id = settings.pop("algorithm"), settings.pop("env")
+    policy = settings.pop("policy", "MlpPolicy")
     steps, num_envs = settings.pop("steps"), settings.pop("num_envs")
     env = make_vec_env(env_id, n_envs=num_envs, seed=arguments.seed)
     started = time.perf_counter()
-    model = algorithm("MlpPolicy", env, seed=arguments.seed, device="cpu", **settings).learn(steps)
+    model = algorithm(policy, env, seed=arguments.seed, device="cpu", **settings).learn(steps)
     seconds = time.perf_counter() - started
     returns = evaluate(
         lambda observation: model.predict(observation, deterministic=True)[0], env_id

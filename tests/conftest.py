@@ -15,10 +15,13 @@ from sweeprl import (
 
 DATA = Path(__file__).parent / "data"
 ENV_OF_FRAME = {
+    "A2C": "CartPole-v1",
+    "ARS": "CartPole-v1",
     "DQN": "CartPole-v1",
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
+    "TRPO": "CartPole-v1",
     "SAC": "Pendulum-v1",
 }
 
@@ -40,7 +43,7 @@ def _small(frame: str, root_dir: Path) -> dict:
     section["model_kwargs"] = [{"hidden": [16]} for _ in section["models"]]
     if "warmup_steps" in section:
         section |= {"warmup_steps": 100, "batch_size": 32, "replay_size": 10_000}
-    else:
+    elif "rollout_steps" in section:
         section |= {"rollout_steps": 128, "batch_size": 64}
     return config
 

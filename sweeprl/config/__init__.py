@@ -7,6 +7,8 @@ from sweeprl.config.frame import (
     PrioritizedConfig,
     ReplayConfig,
     RolloutConfig,
+    SearchConfig,
+    TransitionConfig,
 )
 from sweeprl.config.generate import (
     generate_algorithm_config,
@@ -60,7 +62,9 @@ __all__ = [
     "Range",
     "ReplayConfig",
     "RolloutConfig",
+    "SearchConfig",
     "Traced",
+    "TransitionConfig",
     "Transitions",
     "TrialConfig",
     "build",

@@ -11,7 +11,15 @@ from typing_extensions import Self
 from sweeprl.config.base import Config
 from sweeprl.config.ranges import Choice, Float, Int, Masked, OneMinus, PowerOfTwo, Traced
 
-__all__ = ["ClassRef", "FrameConfig", "PrioritizedConfig", "ReplayConfig", "RolloutConfig"]
+__all__ = [
+    "ClassRef",
+    "FrameConfig",
+    "PrioritizedConfig",
+    "ReplayConfig",
+    "RolloutConfig",
+    "SearchConfig",
+    "TransitionConfig",
+]
 
 
 def _importable_name(reference: Any) -> Any:
@@ -56,24 +64,6 @@ class FrameConfig(Config):
         float, Field(gt=0, allow_inf_nan=True), Float(0.3, 10.0, log=True), Traced()
     ] = math.inf
     """Largest norm of the gradient of one network; larger gradients are scaled down."""
-    discount: Annotated[float, Field(ge=0, le=1), OneMinus(1e-4, 3e-2), Traced()] = 0.99
-    """Discount factor of one environment step."""
-    batch_size: Annotated[int, Field(gt=0), PowerOfTwo(4, 10)] = 100
-    """Transitions in one gradient step."""
-    replay_size: Annotated[int, Field(gt=0)] = 500_000
-    """Most transitions that are kept."""
-    replay_device: str = "cpu"
-    """Torch device that keeps them."""
-    replay_buffer: None = None
-    """Kept for configs of the predecessor; only null, the buffer is the engine's own."""
-    normalize_observation: bool = False
-    """Whether observations are shifted and scaled by their running mean and deviation."""
-    normalize_reward: bool = False
-    """Whether rewards are scaled by the running deviation of the discounted return."""
-    visualize: bool = False
-    """Kept for configs of the predecessor; has no effect."""
-    visualize_dir: str = ""
-    """Kept for configs of the predecessor; has no effect."""
 
     @model_validator(mode="after")
     def _one_setting_per_model(self) -> Self:
@@ -104,7 +94,30 @@ class FrameConfig(Config):
         """
 
 
-class ReplayConfig(FrameConfig):
+class TransitionConfig(FrameConfig):
+    """Frames that learn from single transitions."""
+
+    discount: Annotated[float, Field(ge=0, le=1), OneMinus(1e-4, 3e-2), Traced()] = 0.99
+    """Discount factor of one environment step."""
+    batch_size: Annotated[int, Field(gt=0), PowerOfTwo(4, 10)] = 100
+    """Transitions in one gradient step."""
+    replay_size: Annotated[int, Field(gt=0)] = 500_000
+    """Most transitions that are kept."""
+    replay_device: str = "cpu"
+    """Torch device that keeps them."""
+    replay_buffer: None = None
+    """Kept for configs of the predecessor; only null, the buffer is the engine's own."""
+    normalize_observation: bool = False
+    """Whether observations are shifted and scaled by their running mean and deviation."""
+    normalize_reward: bool = False
+    """Whether rewards are scaled by the running deviation of the discounted return."""
+    visualize: bool = False
+    """Kept for configs of the predecessor; has no effect."""
+    visualize_dir: str = ""
+    """Kept for configs of the predecessor; has no effect."""
+
+
+class ReplayConfig(TransitionConfig):
     """Off-policy frames: they learn from a replay buffer and follow with target networks."""
 
     limits: ClassVar[tuple[str, ...]] = ("batch_size <= replay_size",)
@@ -164,7 +177,7 @@ class PrioritizedConfig(ReplayConfig):
     """Added to every priority, so that each transition can be drawn again."""
 
 
-class RolloutConfig(FrameConfig):
+class RolloutConfig(TransitionConfig):
     """On-policy frames: they learn from a fresh rollout, then drop it."""
 
     limits: ClassVar[tuple[str, ...]] = (
@@ -192,4 +205,38 @@ class RolloutConfig(FrameConfig):
                 f"`batch_size <= rollout_steps * num_envs <= replay_size` must hold, but got "
                 f"batch_size={self.batch_size}, rollout_steps={self.rollout_steps}, "
                 f"num_envs={num_envs}, replay_size={self.replay_size}."
+            )
+
+
+class SearchConfig(FrameConfig):
+    """Frames that learn from the returns of whole episodes, each played with other parameters."""
+
+    limits: ClassVar[tuple[str, ...]] = ("used_rollout_num <= rollout_num",)
+
+    rollout_num: Annotated[int, Field(gt=0), PowerOfTwo(2, 6)] = 32
+    """Directions that are tried between two updates; each is played forwards and backwards, an
+    episode each."""
+    used_rollout_num: Annotated[int, Field(gt=0), PowerOfTwo(2, 6)] = 32
+    """How many of the directions are learned from, those with the highest returns."""
+    noise_std_dev: Annotated[float, Field(gt=0), Float(1e-3, 0.3, log=True), Traced()] = 0.02
+    """Length of a component of the steps along them: standard deviation of what is added to a
+    parameter."""
+    normalize_state: bool = True
+    """Whether observations are shifted and scaled by their running mean and deviation."""
+
+    @model_validator(mode="after")
+    def _used_directions_are_tried(self) -> Self:
+        if self.used_rollout_num > self.rollout_num:
+            raise ValueError(
+                f"`used_rollout_num <= rollout_num` must hold, but got "
+                f"used_rollout_num={self.used_rollout_num}, rollout_num={self.rollout_num}."
+            )
+        return self
+
+    def check(self, num_envs: int) -> None:
+        """Refuses environments that never had an episode to play."""
+        if num_envs > 2 * self.rollout_num:
+            raise ValueError(
+                f"`num_envs <= 2 * rollout_num` must hold, but got num_envs={num_envs}, "
+                f"rollout_num={self.rollout_num}: there are no more episodes between two updates."
             )

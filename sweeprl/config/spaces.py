@@ -19,6 +19,11 @@ class Discrete:
     size: int = 1
     """How many numbers say which action it is."""
 
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers a policy network has to return for it: a score for each action."""
+        return self.num
+
 
 @dataclass(frozen=True)
 class MultiDiscrete:
@@ -31,12 +36,22 @@ class MultiDiscrete:
         """How many numbers say which action it is."""
         return len(self.nums)
 
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers a policy network has to return for it: a score for each choice."""
+        return sum(self.nums)
+
 
 @dataclass(frozen=True)
 class Continuous:
     """A vector of `size` reals; frames act in [-1, 1], the environment layer rescales."""
 
     size: int
+
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers a policy network has to return for it: the action itself."""
+        return self.size
 
 
 ActionSpec = Discrete | MultiDiscrete | Continuous

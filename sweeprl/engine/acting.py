@@ -13,10 +13,13 @@ from torch import Tensor
 from sweeprl.config import Discrete
 from sweeprl.engine.lanes import Lanes
 from sweeprl.engine.normalizer import ObservationNormalizer
+from sweeprl.engine.search import Search
 from sweeprl.engine.streams import LaneStreams
-from sweeprl.frames._base import Frame
+from sweeprl.frames._base import Frame, SearchFrame
 
 __all__ = ["Acting"]
+
+_GREEDY = {"greedy": True}
 
 
 class Acting:
@@ -30,6 +33,7 @@ class Acting:
     _lanes: Lanes
     _observation: ObservationNormalizer | None
     _streams: LaneStreams
+    _search: Search | None = None
     _is_judged = False
 
     @property
@@ -87,6 +91,8 @@ class Acting:
         frame, lanes = self.frame, self._lanes
         if self._observation is not None:
             state = self._observation(state)
+        if isinstance(frame, SearchFrame) and dict(act_kwargs) != _GREEDY:
+            return self._act_each(frame, state, noise, step, act_kwargs)
         action: Tensor = lanes.apply(
             ("act", repr(sorted(act_kwargs.items()))),
             lambda networks, hp, *args: frame.act(
@@ -98,11 +104,40 @@ class Acting:
         )
         return action
 
+    def _act_each(
+        self,
+        frame: SearchFrame,
+        state: Tensor,
+        offsets: Tensor,
+        step: Tensor,
+        act_kwargs: Mapping[str, Any],
+    ) -> Tensor:
+        """Lets each environment act with parameters of its own, moved by `offsets` `(L, E, P)`."""
+        lanes = self._lanes
+        action: Tensor = lanes.apply_moved(
+            ("act", repr(sorted(act_kwargs.items()))),
+            lambda networks, hp, state, step: frame.act(
+                networks, state, state, hp, step, **act_kwargs
+            ),
+            lanes.stacks[0],
+            lanes.enter(offsets),
+            lanes.enter(state),
+            lanes.enter(step),
+        )
+        return action
+
     def action_noise(
         self, num_envs: int, is_judged: bool = False, act_kwargs: Mapping[str, Any] | None = None
     ) -> Tensor:
-        """Draws what acting once needs, standard normal numbers `(L, num_envs, K)`."""
-        size = self.frame.action_noise
-        if act_kwargs == {"greedy": True}:
+        """Draws what acting once needs, standard normal numbers `(L, num_envs, K)`.
+
+        For a frame that searches, it is what is added to the parameters, `(L, num_envs, P)`.
+        """
+        size, is_greedy = self.frame.action_noise, dict(act_kwargs or {}) == _GREEDY
+        if isinstance(self.frame, SearchFrame) and not is_greedy:
+            if self._search is not None and not is_judged:
+                return self._search.offsets
+            size, is_greedy = self._lanes.stacks[0].flat.shape[1], True
+        if is_greedy:
             return torch.zeros(self.num_lanes, num_envs, size, device=self.device)
         return self._streams.take("noise/judged" if is_judged else "noise/act", num_envs, size)

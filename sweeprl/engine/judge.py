@@ -64,7 +64,7 @@ class Judge(Acting):
         self._lanes.set_training(False)
         self._is_judged = True
         self._observation = None
-        if frame.config.normalize_observation:
+        if frame.normalizes_observation:
             size = frame.spec.observation_size
             self._observation = ObservationNormalizer(num, size, device)
         self.env_steps = rows.env_steps

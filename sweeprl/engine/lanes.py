@@ -58,12 +58,12 @@ class Stack:
         return self.flat[:, place].view(-1, *parameter.shape).requires_grad_()
 
     def unflatten(self, row: Tensor) -> dict[str, dict[str, Tensor]]:
-        """Splits a row `(P,)` into copies of the parameters, by role and name."""
+        """Splits a row `(P,)` into the parameters, by role and name."""
         widths = [leaf.numel() // len(self.flat) for leaf in self.leaves]
         parts = iter(torch.split(row, widths))
         return {
             role: {
-                name: next(parts).clone().view(parameter.shape)
+                name: next(parts).view(parameter.shape)
                 for name, parameter in self._modules[role].named_parameters()
             }
             for role in self.roles
@@ -186,6 +186,37 @@ class Lanes:
             return function(self._networks, self.hyperparameters, *args)
         return self._run(name, lambda: self._lifted(function), args)
 
+    def apply_moved(
+        self, name: Any, function: Callable[..., Any], stack: Stack, offsets: Tensor, *args: Any
+    ) -> Any:
+        """Calls `function(networks, hyperparameters, *args)` for each environment of each lane.
+
+        Args:
+            name: as for `apply`.
+            function: a rule for one agent and a batch of one.
+            stack: whose parameters are moved.
+            offsets: what is added to them for each environment, `(E, P)`, through `enter`.
+            *args: tensors that have been through `enter`, the first `(E, ...)`, the others of the
+                lane.
+
+        Returns:
+            What `function` returns, `(E, ...)` without the batch dimension.
+        """
+
+        def rule(
+            parameters: Any, hp: Any, flat: Tensor, moves: Tensor, each: Tensor, *rest: Any
+        ) -> Any:
+            def one(move: Tensor, own: Tensor) -> Any:
+                networks = self._bound({**parameters, **stack.unflatten(flat + move)})
+                return function(networks, hp, own.unsqueeze(0), *rest).squeeze(0)
+
+            return torch.func.vmap(one)(moves, each)
+
+        own = (self.enter(stack.flat), offsets, *args)
+        return self._run(
+            ("moved", name), lambda: rule if self.num == 1 else lifted(rule, is_nested=True), own
+        )
+
     def descend(
         self, name: str, loss: Callable[..., Any], stack: Stack, *args: Any
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -209,6 +240,46 @@ class Lanes:
         )
         torch.cat(gradients, 1, out=stack.grad)
         return values, logs
+
+    @torch.no_grad()
+    def estimate(
+        self, name: str, loss: Callable[..., Any], stack: Stack, *args: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `descend`, for a loss that returns its `gradient` among what it logs."""
+        value, logs = self.apply(name, loss, *args)
+        stack.grad.copy_(self.leave(logs["gradient"]))
+        return value, {key: number for key, number in logs.items() if key != "gradient"}
+
+    @torch.no_grad()
+    def step(
+        self, function: Callable[..., Any], stack: Stack, *args: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Lets a rule find the step from the gradient in `stack.grad`.
+
+        Args:
+            function: `(at, parameters, gradient, hyperparameters, *args)` to a step `(P,)` and
+                scalars to log; `at(parameters)` are the networks with other parameters in the
+                roles of the stack.
+            stack: the parameters that are to be moved.
+            *args: as for `apply`.
+
+        Returns:
+            The step, and what is logged; `leave` gives them a lane dimension.
+        """
+
+        def rule(parameters: Any, hp: Any, flat: Tensor, gradient: Tensor, *rest: Any) -> Any:
+            def at(moved: Tensor) -> SimpleNamespace:
+                return self._bound({**parameters, **stack.unflatten(moved)})
+
+            return function(at, flat, gradient, hp, *rest)
+
+        own = (self.enter(stack.flat), self.enter(stack.grad), *args)
+        if self.num == 1:
+            return rule(self.parameters, self.hyperparameters, *own)  # type: ignore[no-any-return]
+        # Not traced: rules that solve and search have thousands of operations, and take a step
+        # once a rollout; tracing them costs a hundred times what it saves in a step.
+        everything = (self.parameters, self.hyperparameters, *own)
+        return lifted(rule)(*everything)  # type: ignore[no-any-return]
 
     def _lifted(self, function: Callable[..., Any]) -> Rule:
         return lifted(lambda parameters, *rest: function(self._bound(parameters), *rest))

@@ -20,16 +20,23 @@ from sweeprl.engine.building import (
     stack_hyperparameters,
 )
 from sweeprl.engine.judge import AgentRows, read_rows
-from sweeprl.engine.lanes import Lanes
+from sweeprl.engine.lanes import Lanes, Stack
 from sweeprl.engine.multi_step import joined
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
 from sweeprl.engine.priorities import Priorities
 from sweeprl.engine.replay import FieldLayout, ReplayBuffer, as_action
-from sweeprl.engine.snapshot import Faults, Snapshot, faults_of_losses, faults_of_transitions
+from sweeprl.engine.search import Search
+from sweeprl.engine.snapshot import (
+    SNAPSHOT_UPDATES,
+    Faults,
+    Snapshot,
+    faults_of_losses,
+    faults_of_transitions,
+)
 from sweeprl.engine.streams import LaneStreams
 from sweeprl.errors import ConfigError
-from sweeprl.frames._base import Frame, Loss, ReplayFrame, RolloutFrame
+from sweeprl.frames._base import Frame, Loss, ReplayFrame, RolloutFrame, SearchFrame
 from sweeprl.functional import Captured
 
 __all__ = ["LANES_COLLECT_STEPS", "Learner"]
@@ -93,10 +100,12 @@ class Learner(Acting):
         self._lanes = Lanes(
             networks, [*online, *self._followers.values()], hyperparameters, self.device
         )
-        self._optimizers = [
-            self._optimizer(index, loss, hyperparameters) for index, loss in enumerate(self._losses)
-        ]
-        self._snapshot = Snapshot(self._lanes.stacks, self._optimizers)
+        self._optimizers = {
+            index: self._optimizer(index, loss, hyperparameters)
+            for index, loss in enumerate(self._losses)
+            if loss.step is None
+        }
+        self._snapshot = Snapshot(self._lanes.stacks, list(self._optimizers.values()))
         self._updates: dict[Any, Captured] = {}
         self._count()
         self._make_memory(hyperparameters, replay_device, replay_size)
@@ -144,11 +153,20 @@ class Learner(Acting):
                 replay_device or config.replay_device,
             )
         self._observation: ObservationNormalizer | None = None
-        if config.normalize_observation:
+        if self.frame.normalizes_observation:
             self._observation = ObservationNormalizer(num, spec.observation_size, self.device)
         self._reward: RewardNormalizer | None = None
-        if config.normalize_reward:
+        if self.frame.normalizes_reward:
             self._reward = RewardNormalizer(self.num_envs, hyperparameters["discount"])
+        if isinstance(self.frame, SearchFrame):
+            self._search = Search(
+                self._streams.seeds,
+                self.num_envs,
+                self.frame.config.rollout_num,
+                self._lanes.stacks[0].flat.shape[1],
+                self._lanes.settings,
+                self.device,
+            )
 
     def _replay_buffer(
         self, config: ReplayConfig, size: int, device: torch.device | str
@@ -179,9 +197,9 @@ class Learner(Acting):
         settings = frame.hyperparameters()
         self.frames[lane] = frame
         self._lanes.place(lane, seeded_networks(frame, seed, is_checked=False), settings)
-        clipped = [optimizer.clips for optimizer in self._optimizers]
-        for loss, optimizer in zip(frame.losses, self._optimizers, strict=True):
-            rates = [settings[name] for name in loss.trains.values()]
+        clipped = self._which_clip()
+        for index, optimizer in self._optimizers.items():
+            rates = [settings[name] for name in self._losses[index].trains.values()]
             optimizer.place(lane, rates, settings["gradient_max"])
         self._streams.begin(lane, seed)
         self.env_steps[lane] = self.updates[lane] = self._owed[lane] = 0
@@ -190,20 +208,26 @@ class Learner(Acting):
         for memory in (self._replay, self._observation, self._reward):
             if memory is not None:
                 memory.reset(lane)
+        if self._search is not None:
+            self._search.begin(lane, seed)
         self.faults.pop(lane, None)
         self._snapshot.begin(lane)
-        if clipped != [optimizer.clips for optimizer in self._optimizers]:
+        if clipped != self._which_clip():
             self._updates.clear()  # a captured update does not clip, or does so for nothing
+
+    def _which_clip(self) -> list[bool]:
+        return [optimizer.clips for optimizer in self._optimizers.values()]
 
     def keep(self, kept: Sequence[int]) -> None:
         """Keeps the lanes `kept` only, in that order; see `engine.rows`."""
         self._lanes.keep(kept)
         for part in (
-            *self._optimizers,
+            *self._optimizers.values(),
             self._streams,
             self._replay,
             self._observation,
             self._reward,
+            self._search,
         ):
             if part is not None:
                 part.keep(kept)
@@ -221,6 +245,8 @@ class Learner(Acting):
         config = self.frame.config
         if isinstance(config, RolloutConfig):
             return config.rollout_steps
+        if self._search is not None:
+            return 1  # who plays what is decided anew where an episode ends
         assert isinstance(config, ReplayConfig)
         is_alone = self.num_lanes * self.num_envs == 1 and not self._is_tolerant
         return config.collect_steps or (None if is_alone else LANES_COLLECT_STEPS)
@@ -247,6 +273,9 @@ class Learner(Acting):
         if self._replay is not None:
             flat = {key: value.flatten(1, 2) for key, value in fields.items()}
             self._replay.store(self._layout.pack(flat), kept)
+        elif self._search is not None:
+            over = torch.maximum(fields["terminated"], fields["truncated"])
+            self._search.store(fields["reward"], over, fields["weight"])
         else:
             self._rollout = self._normal(self._to_device(_cut(fields, kept)))
         if self._observation is not None:
@@ -305,8 +334,10 @@ class Learner(Acting):
         logs = self._round()
         self._go_back(faults_of_losses(logs))
         made = self.updates - before
-        self._snapshot.grow_old(int(made.max()))
-        for optimizer in self._optimizers:
+        # A search does not see in its losses whether parameters are finite; its updates are few.
+        age = int(made.max())
+        self._snapshot.grow_old(age if self._search is None else age * SNAPSHOT_UPDATES)
+        for optimizer in self._optimizers.values():
             optimizer.step_schedule(np.flatnonzero(made).tolist())
         return logs
 
@@ -317,24 +348,26 @@ class Learner(Acting):
 
     def _round(self) -> dict[str, Tensor]:
         sums: dict[str, Tensor] = {}
-        by_all: int = 0
-        by_some: int | Tensor = 0
+        counts: dict[str, int | Tensor] = {}
         for record, active in self._rounds():
-            if active is None:
-                by_all += 1
-            else:
-                by_some = by_some + active.squeeze(1)
-                record = {k: torch.where(active.squeeze(1), v, 0.0) for k, v in record.items()}
+            made: int | Tensor = 1
+            if active is not None:
+                made = active.squeeze(1)
+                record = {k: torch.where(made, v, 0.0) for k, v in record.items()}
             for name, value in record.items():
                 sums[name] = sums[name] + value if name in sums else value.clone()
-        made = by_all + by_some
-        counts = made.clamp_min(1) if isinstance(made, Tensor) else made
-        return {name: self._lanes.leave(total) / counts for name, total in sums.items()}
+                counts[name] = counts.get(name, 0) + made
+        return {
+            name: self._lanes.leave(total) / _at_least_one(counts[name])
+            for name, total in sums.items()
+        }
 
     def _rounds(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
         """Makes the updates of a round one by one; yields what is logged, and by which lanes."""
         if self._replay is not None:
             yield from self._replay_updates()
+        elif self._search is not None:
+            yield from self._search_updates(self._search)
         else:
             yield from self._rollout_updates()
 
@@ -407,23 +440,44 @@ class Learner(Acting):
         return self.frame.steps_ahead if isinstance(self.frame, ReplayFrame) else None
 
     def _rollout_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
-        fields = self._prepared_rollout()
-        batch_size = self.frame.config.batch_size
+        fields, config = self._prepared_rollout(), self.frame.config
+        assert isinstance(config, RolloutConfig)
         rows = fields["reward"].shape[1]
-        losses = self._losses
-        for index in range(max(loss.passes for loss in losses)):
-            order = self._order(rows)
-            shuffled = {key: _take(value, order) for key, value in fields.items()}
-            active = tuple(loss for loss in losses if index < loss.passes)
-            columns = [torch.split(value, batch_size, 1) for value in shuffled.values()]
-            for number, values in enumerate(zip(*columns, strict=True)):
-                takes_part = self._kept > number * batch_size
-                if not takes_part.any():
-                    break
-                batch = {k: self._lanes.enter(v) for k, v in zip(fields, values, strict=True)}
-                some = None if takes_part.all() else takes_part
-                mask = None if some is None else self._column(some)
-                yield self._learn(active, batch, some, mask, follows=False), mask
+        for index in range(max(loss.passes for loss in self._losses)):
+            active = [loss for loss in self._losses if index < loss.passes]
+            whole = tuple(loss for loss in active if loss.is_whole)
+            if whole:
+                yield from self._batch_updates(whole, fields, rows)
+            if len(whole) < len(active):
+                order = self._order(rows)
+                shuffled = {key: _take(value, order) for key, value in fields.items()}
+                in_parts = tuple(loss for loss in active if not loss.is_whole)
+                yield from self._batch_updates(in_parts, shuffled, config.batch_size)
+
+    def _batch_updates(
+        self, losses: Sequence[Loss], fields: Mapping[str, Tensor], batch_size: int
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+        """Goes through the rows of a rollout, `(L, R, ...)`, batch by batch."""
+        columns = [torch.split(value, batch_size, 1) for value in fields.values()]
+        for number, values in enumerate(zip(*columns, strict=True)):
+            takes_part = self._kept > number * batch_size
+            if not takes_part.any():
+                break
+            batch = {k: self._lanes.enter(v) for k, v in zip(fields, values, strict=True)}
+            some = None if takes_part.all() else takes_part
+            mask = None if some is None else self._column(some)
+            yield self._learn(losses, batch, some, mask, follows=False), mask
+
+    def _search_updates(self, search: Search) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+        """Makes an update in each lane whose episodes are all played, and lets it begin anew."""
+        due = search.is_complete
+        if not due.any():
+            return
+        batch = {key: self._lanes.enter(value) for key, value in search.batch().items()}
+        some = None if due.all() else due
+        mask = None if some is None else self._column(some)
+        yield self._learn(self._losses, batch, some, mask, follows=False), mask
+        search.go_on(np.flatnonzero(due).tolist())
 
     def _order(self, rows: int) -> Tensor:
         """Draws a random order of the rollout's rows, `(L, rows)`, those beyond its cut last."""
@@ -472,7 +526,8 @@ class Learner(Acting):
         names = tuple(loss.name for loss in losses)
         key = (names, tuple(batch["reward"].shape), mask is None, rate is None, is_in_step)
         if key not in self._updates:
-            device = self.device if all(o.is_capturable for o in self._optimizers) else "cpu"
+            can_capture = all(o.is_capturable for o in self._optimizers.values())
+            device = self.device if can_capture else "cpu"
             self._updates[key] = Captured(
                 lambda *args: self._descend(losses, is_in_step, *args), torch.device(device)
             )
@@ -496,15 +551,32 @@ class Learner(Acting):
             if loss.is_noisy:
                 own = {key: value for key, value in batch.items() if not key.startswith("noise/")}
                 own["noise"] = batch[f"noise/{loss.name}"]
-            value, logs = self._lanes.descend(
-                loss.name, _rule(loss), self._lanes.stacks[index], own
-            )
-            self._optimizers[index].step(active, is_in_step)
+            find = self._lanes.estimate if loss.is_estimated else self._lanes.descend
+            value, logs = find(loss.name, _rule(loss), self._lanes.stacks[index], own)
             record[loss.name] = value
             record.update(logs)
+            if loss.step is None:
+                self._optimizers[index].step(active, is_in_step)
+            else:
+                record.update(self._step(loss, self._lanes.stacks[index], own, active))
         if follow is not None:
             self._follow(follow)
         return record
+
+    def _step(
+        self, loss: Loss, stack: Stack, batch: dict[str, Tensor], active: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Takes the step that a loss finds itself; returns what it logs."""
+        find: Any = loss.step
+        step, logs = self._lanes.step(
+            lambda at, parameters, gradient, hp, batch: find(at, parameters, gradient, batch, hp),
+            stack,
+            batch,
+        )
+        with torch.no_grad():
+            moves = self._lanes.leave(step)
+            stack.flat += moves if active is None else torch.where(active, moves, 0.0)
+        return logs
 
     def _follow_rate(self, active: NDArray[np.bool_] | None) -> Tensor | None:
         """How far target networks go to their online networks in this update, `(L, 1)`.
@@ -558,7 +630,7 @@ class Learner(Acting):
     def weights_in(self, rows: AgentRows, row: int) -> dict[str, Any]:
         """Returns, in the form of `weights`, what stands in a row."""
         networks = {
-            role: {name: value.cpu().unsqueeze(0) for name, value in named.items()}
+            role: {name: value.cpu().clone().unsqueeze(0) for name, value in named.items()}
             for index, stack in enumerate(self._lanes.stacks)
             for role, named in stack.unflatten(rows.tensors[f"parameters/{index}"][row]).items()
         }
@@ -592,17 +664,19 @@ class Learner(Acting):
         counts = (self.env_steps[lane], self.updates[lane], self._owed[lane])
         return {
             "weights": self.weights(lane),
-            "optimizers": [optimizer.state_dict(lane) for optimizer in self._optimizers],
+            "optimizers": [o.state_dict(lane) for o in self._optimizers.values()],
             "streams": self._streams.state_dict(lane),
             "counts": (int(counts[0]), int(counts[1]), float(counts[2])),
             "replay": self._replay.state_dict(lane) if self._replay else None,
             "reward": self._reward.state_dict(lane) if self._reward else None,
+            "search": self._search.state_dict(lane) if self._search else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any], lane: int = 0) -> None:
         """Goes on with a lane where `state` was taken."""
         self.load_weights(state["weights"], lane)
-        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+        optimizers = self._optimizers.values()
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved, lane)
         self._streams.load_state_dict(state["streams"], lane)
         self.env_steps[lane], self.updates[lane], self._owed[lane] = state["counts"]
@@ -610,6 +684,13 @@ class Learner(Acting):
             self._replay.load_state_dict(state["replay"], lane)
         if self._reward is not None:
             self._reward.load_state_dict(state["reward"], lane)
+        if self._search is not None:
+            self._search.load_state_dict(state["search"], lane)
+
+    def begin_episodes(self, lane: int = 0) -> None:
+        """Takes note that new episodes begin, in place of those that were running."""
+        if self._search is not None:
+            self._search.begin_episodes(lane)
 
 
 def _steps_that_count(weights: NDArray[Any]) -> NDArray[np.int64]:
@@ -630,6 +711,10 @@ def _cut(rollout: dict[str, Tensor], kept: Tensor | None) -> dict[str, Tensor]:
     steps = torch.arange(1, truncated.shape[1] + 1).unsqueeze(1) * truncated.shape[2]
     is_beyond = (steps >= kept.unsqueeze(2)).to(truncated.device)
     return {**rollout, "truncated": truncated.masked_fill(is_beyond, 1.0)}
+
+
+def _at_least_one(count: int | Tensor) -> int | Tensor:
+    return count.clamp_min(1) if isinstance(count, Tensor) else count
 
 
 def _rule(loss: Loss) -> Any:

@@ -25,9 +25,16 @@ Rule = Callable[..., Any]
 """`rule(parameters, hyperparameters, *args)`"""
 
 
-def lifted(rule: Rule) -> Rule:
-    """Turns a rule for one agent into the rule for stacked parameters, settings and arguments."""
+def lifted(rule: Rule, is_nested: bool = False) -> Rule:
+    """Turns a rule for one agent into the rule for stacked parameters, settings and arguments.
+
+    Args:
+        rule: for one agent.
+        is_nested: whether the rule itself calls `vmap`, under which the faster layers cannot be.
+    """
     over_lanes: Rule = torch.func.vmap(rule, randomness="different")
+    if is_nested:
+        return over_lanes
 
     def run(*args: Any) -> Any:
         with _Faster():

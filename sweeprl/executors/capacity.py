@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from sweeprl.config import PrioritizedConfig, ReplayConfig, TrialConfig
+from sweeprl.config import PrioritizedConfig, ReplayConfig, SearchConfig, TrialConfig
 from sweeprl.engine import FieldLayout
 from sweeprl.frames import Frame
 
@@ -56,7 +56,10 @@ def bytes_per_lane(frame: Frame, config: TrialConfig) -> int:
     parameters = [parameter for network in networks for parameter in network.parameters()]
     widest = max(max(parameter.shape, default=1) for parameter in parameters)
     rollout = getattr(frame_config, "rollout_steps", 0) * config.num_envs
-    work = rollout * (4 * width + 3 * widest) + frame_config.batch_size * (8 * width + 10 * widest)
+    batch = getattr(frame_config, "batch_size", 0)
+    work = rollout * (4 * width + 3 * widest) + batch * (8 * width + 10 * widest)
+    if isinstance(frame_config, SearchConfig):  # directions, and what each environment plays with
+        work += (frame_config.rollout_num + config.num_envs) * sum(p.numel() for p in parameters)
     row = width + isinstance(frame_config, PrioritizedConfig)
     kept = row * replay_rows(config) + _COPIES * sum(p.numel() for p in parameters)
     return 4 * (kept + work)

@@ -398,7 +398,8 @@ class CohortModule(LearningModule):
         """Goes on from a seat's last checkpoint."""
         content = torch.load(seat.folder.last, map_location="cpu", weights_only=True)
         self.learner.load_state_dict(content["learner"], lane)
-        self.data.load_state_dict(lane, content["train_data"])
+        if not self.data.load_state_dict(lane, content["train_data"]):
+            self.learner.begin_episodes(lane)
         curves = content["curves"]
         episodes = [Episode(*episode) for episode in curves["episodes"]]
         rows = seat.folder.load_curves(int(self.data.env_steps[lane]))

@@ -18,6 +18,7 @@ from sweeprl.config import (
     EnvSpec,
     FrameConfig,
     ReplayConfig,
+    SearchConfig,
     Transitions,
     TrialConfig,
 )
@@ -43,7 +44,7 @@ def why_not_lanes(frame: Frame, config: TrialConfig, extension: EnvExtension) ->
         return (
             "environments in processes of their own (vectorization async) are not stepped in lanes"
         )
-    normalizes = frame.config.normalize_observation or frame.config.normalize_reward
+    normalizes = frame.normalizes_observation or frame.normalizes_reward
     if config.vectorization == "native" and normalizes:
         return "a native environment's steps between two agents would enter the normalization"
     return (
@@ -104,6 +105,8 @@ def _why_not_rules(frame: Frame, config: TrialConfig) -> str | None:
 def _tiny(config: FrameConfig) -> FrameConfig:
     """Settings under which a round is a few updates."""
     small: dict[str, Any] = {"batch_size": _STEPS, "rollout_steps": _STEPS}
+    if isinstance(config, SearchConfig):
+        small = {"rollout_num": 1, "used_rollout_num": 1}
     if isinstance(config, ReplayConfig):
         small = {"warmup_steps": 0, "replay_size": 10**4, "updates_per_step": 1.0}
     return config.model_copy(update=small)
@@ -117,12 +120,14 @@ def _made_up(spec: EnvSpec, steps: int) -> Transitions:
     rng = np.random.default_rng(0)
     states = rng.normal(size=(steps + 1, 2, spec.observation_size)).astype(np.float32)
     zeros = np.zeros((steps, 2), np.float32)
+    ends = zeros.copy()
+    ends[1::2] = 1
     return Transitions(
         state=states[:-1],
         action=np.zeros((steps, 2, spec.action.size), np.float32),
         reward=zeros,
         next_state=states[1:],
-        terminated=zeros,
+        terminated=ends,
         truncated=zeros,
         weight=zeros + 1,
     )

@@ -1,5 +1,5 @@
 """The algorithms, one public file each; found by name through `sweeprl.registry.frames`."""
 
-from sweeprl.frames._base import Batch, Frame, Loss, ReplayFrame, Role, RolloutFrame
+from sweeprl.frames._base import Batch, Frame, Loss, ReplayFrame, Role, RolloutFrame, SearchFrame
 
-__all__ = ["Batch", "Frame", "Loss", "ReplayFrame", "Role", "RolloutFrame"]
+__all__ = ["Batch", "Frame", "Loss", "ReplayFrame", "Role", "RolloutFrame", "SearchFrame"]

@@ -27,12 +27,23 @@ from sweeprl.config import (
     MultiDiscrete,
     ReplayConfig,
     RolloutConfig,
+    SearchConfig,
+    TransitionConfig,
     traced,
 )
 from sweeprl.errors import ConfigError, UnsupportedSpaceError, did_you_mean
 from sweeprl.networks import Resolver
 
-__all__ = ["Batch", "Frame", "Loss", "ReplayFrame", "Role", "RolloutFrame", "actor_fits"]
+__all__ = [
+    "Batch",
+    "Frame",
+    "Loss",
+    "ReplayFrame",
+    "Role",
+    "RolloutFrame",
+    "SearchFrame",
+    "actor_fits",
+]
 
 Batch = Mapping[str, Tensor]
 """The transitions of one gradient step, by field."""
@@ -44,6 +55,11 @@ Networks = Any
 """A namespace with one callable for each role."""
 
 LossFunction = Callable[[Networks, Batch, Hyperparameters], tuple[Tensor, dict[str, Tensor]]]
+
+StepFunction = Callable[
+    [Callable[[Tensor], Networks], Tensor, Tensor, Batch, Hyperparameters],
+    tuple[Tensor, dict[str, Tensor]],
+]
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,15 @@ class Loss:
             as `priority` `(B,)`, the transitions' new priorities.
         is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, A)`.
         passes: for on-policy frames, how many times it goes through the rollout.
+        is_whole: for on-policy frames, whether its batch is the whole rollout, instead of
+            minibatches of `batch_size`.
+        step: finds the step itself, instead of an optimizer: `(at, parameters, gradient, batch,
+            hyperparameters)` to what is to be added to the parameters `(P,)` of the roles in
+            `trains`, and further scalars to log. `at(parameters)` are the networks with other
+            parameters in these roles, and `gradient` is that of `function`, both `(P,)`. Learning
+            rates and `gradient_max` have no part in it.
+        is_estimated: whether `function` returns its gradient itself, as `gradient` `(P,)` among
+            what it logs, and is not to be differentiated.
     """
 
     name: str
@@ -81,6 +106,9 @@ class Loss:
     function: LossFunction
     is_noisy: bool = False
     passes: int = 1
+    is_whole: bool = False
+    step: StepFunction | None = None
+    is_estimated: bool = False
 
 
 class Frame(ABC):
@@ -141,6 +169,17 @@ class Frame(ABC):
             `(E,)` int64 for one discrete choice, `(E, K)` int64 for several, `(E, A)` float in
             [-1, 1] for reals.
         """
+
+    @property
+    def normalizes_observation(self) -> bool:
+        """Whether observations are shifted and scaled by their running mean and deviation."""
+        config = self.config
+        return isinstance(config, TransitionConfig) and config.normalize_observation
+
+    @property
+    def normalizes_reward(self) -> bool:
+        """Whether rewards are scaled by the running deviation of the discounted return."""
+        return isinstance(self.config, TransitionConfig) and self.config.normalize_reward
 
     @property
     def action_noise(self) -> int:
@@ -297,6 +336,24 @@ class RolloutFrame(Frame):
         Returns:
             Further fields, each `(T, E)`.
         """
+
+
+class SearchFrame(Frame):
+    """A frame that learns from the returns of whole episodes, each played with other parameters.
+
+    The engine adds steps along random directions to the parameters that its one loss trains, and
+    plays an episode with each, forwards and backwards. `act` sees networks that have been moved.
+    Once all are played the loss is given `batch["noise"]` `(N, P)`, the directions, whose
+    components are standard normal numbers, and `batch["reward"]` `(N, 2)`, the returns of going
+    forwards and backwards; it returns its gradient.
+    """
+
+    config: SearchConfig
+
+    @property
+    def normalizes_observation(self) -> bool:
+        """`normalize_state`."""
+        return self.config.normalize_state
 
 
 def actor_fits(spec: EnvSpec, output: tuple[Any, ...]) -> bool:

@@ -9,20 +9,31 @@ from sweeprl.functional.distribution import (
 )
 from sweeprl.functional.policy import (
     categorical_entropy,
+    categorical_kl,
     categorical_log_prob,
     categorical_sample,
     clipped_surrogate,
     gaussian_entropy,
+    gaussian_kl,
     gaussian_log_prob,
     squashed_gaussian_log_prob,
+    surrogate,
 )
 from sweeprl.functional.priority import annealed, importance_weights
 from sweeprl.functional.random import normal_at, stream_key, uniform_at
 from sweeprl.functional.returns import gae, n_step_return
+from sweeprl.functional.search import search_gradient
+from sweeprl.functional.trust_region import (
+    backtracked,
+    conjugate_gradient,
+    fisher_vector_product,
+    hessian_vector_product,
+)
 from sweeprl.functional.value import (
     double_q_value,
     select_action_value,
     soft_value,
+    standardized,
     td_target,
     weighted_mean,
 )
@@ -31,24 +42,33 @@ __all__ = [
     "Captured",
     "annealed",
     "atoms",
+    "backtracked",
     "categorical_cross_entropy",
     "categorical_entropy",
+    "categorical_kl",
     "categorical_log_prob",
     "categorical_projection",
     "categorical_sample",
     "clipped_surrogate",
+    "conjugate_gradient",
     "double_q_value",
+    "fisher_vector_product",
     "gae",
     "gaussian_entropy",
+    "gaussian_kl",
     "gaussian_log_prob",
+    "hessian_vector_product",
     "importance_weights",
     "n_step_return",
     "normal_at",
+    "search_gradient",
     "select_action_distribution",
     "select_action_value",
     "soft_value",
     "squashed_gaussian_log_prob",
+    "standardized",
     "stream_key",
+    "surrogate",
     "td_target",
     "uniform_at",
     "weighted_mean",

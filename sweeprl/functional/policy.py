@@ -14,12 +14,15 @@ from torch.nn import functional as F
 
 __all__ = [
     "categorical_entropy",
+    "categorical_kl",
     "categorical_log_prob",
     "categorical_sample",
     "clipped_surrogate",
     "gaussian_entropy",
+    "gaussian_kl",
     "gaussian_log_prob",
     "squashed_gaussian_log_prob",
+    "surrogate",
 ]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -68,6 +71,22 @@ def categorical_entropy(log_probs: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs).sum(-1)
 
 
+def categorical_kl(old: Tensor, new: Tensor) -> Tensor:
+    """Kullback-Leibler divergence in nats of categorical distributions, of the new from the old.
+
+    Args:
+        old: normalised log-probabilities, `(..., A)`; of several independent choices side by side.
+        new: as `old`.
+
+    Returns:
+        `(...)`
+
+    >>> categorical_kl(torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log())
+    tensor(0.1438)
+    """
+    return (old.exp() * (old - new)).sum(-1)
+
+
 def gaussian_log_prob(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Log-density of a Gaussian with diagonal covariance.
 
@@ -95,6 +114,25 @@ def gaussian_entropy(log_std: Tensor) -> Tensor:
     return (log_std + 0.5 + _HALF_LOG_TWO_PI).sum(-1)
 
 
+def gaussian_kl(old: Tensor, new: Tensor) -> Tensor:
+    """Kullback-Leibler divergence in nats of diagonal Gaussians, of the new from the old.
+
+    Args:
+        old: means and logs of the standard deviations side by side, `(..., 2 D)`.
+        new: as `old`.
+
+    Returns:
+        `(...)`
+
+    >>> gaussian_kl(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.0]))
+    tensor(0.5000)
+    """
+    (mean, log_std), (new_mean, new_log_std) = old.chunk(2, -1), new.chunk(2, -1)
+    squares = torch.exp(2 * log_std) + (mean - new_mean) ** 2
+    divergence = new_log_std - log_std + 0.5 * squares * torch.exp(-2 * new_log_std) - 0.5
+    return divergence.sum(-1)
+
+
 def squashed_gaussian_log_prob(pre_tanh: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Log-density of `tanh(pre_tanh)` where `pre_tanh` is Gaussian.
 
@@ -112,6 +150,23 @@ def squashed_gaussian_log_prob(pre_tanh: Tensor, mean: Tensor, log_std: Tensor) 
     """
     log_slope = 2 * (math.log(2) - pre_tanh - F.softplus(-2 * pre_tanh))
     return gaussian_log_prob(pre_tanh, mean, log_std) - log_slope.sum(-1)
+
+
+def surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor) -> Tensor:
+    """Advantage of each sample under the current policy, by its probability ratio.
+
+    Schulman et al. 2015, Trust Region Policy Optimization, equation 14,
+    https://arxiv.org/abs/1502.05477.
+
+    Args:
+        log_prob: under the current policy, `(B,)`.
+        old_log_prob: under the policy that acted, `(B,)`.
+        advantage: `(B,)`.
+
+    Returns:
+        `(B,)`
+    """
+    return torch.exp(log_prob - old_log_prob) * advantage
 
 
 def clipped_surrogate(

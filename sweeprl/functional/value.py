@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["double_q_value", "select_action_value", "soft_value", "td_target", "weighted_mean"]
+__all__ = [
+    "double_q_value",
+    "select_action_value",
+    "soft_value",
+    "standardized",
+    "td_target",
+    "weighted_mean",
+]
 
 
 def select_action_value(q: Tensor, action: Tensor) -> Tensor:
@@ -82,3 +89,14 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     tensor(1.)
     """
     return torch.dot(values, weight) / weight.sum().clamp_min(1e-8)
+
+
+def standardized(values: Tensor, weight: Tensor) -> Tensor:
+    """Shifts and scales `values` `(B,)` to mean 0 and deviation 1 under weights `(B,)`.
+
+    >>> standardized(torch.tensor([1.0, 3.0, 9.0]), torch.tensor([1.0, 1.0, 0.0]))
+    tensor([-1.,  1.,  7.])
+    """
+    centred = values - weighted_mean(values, weight)
+    deviation = weighted_mean(centred * centred, weight).sqrt()
+    return centred / (deviation + 1e-8)

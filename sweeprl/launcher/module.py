@@ -214,6 +214,8 @@ class TrialModule(LearningModule):
             return
         self.learner.load_state_dict(checkpoint["learner"])
         self.went_on_exactly = self.train_data.load_state_dict(checkpoint["train_data"])
+        if not self.went_on_exactly:
+            self.learner.begin_episodes()
         set_global_rng(checkpoint["global_rng"])
         curves = checkpoint["curves"]
         self.episodes = [Episode(*episode) for episode in curves["episodes"]]

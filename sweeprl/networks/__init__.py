@@ -1,5 +1,6 @@
 """Default networks for each role, and the look-up of the user's own."""
 
+from sweeprl.networks.linear import LinearActor
 from sweeprl.networks.mlp import (
     MLP,
     CategoricalActor,
@@ -19,6 +20,7 @@ __all__ = [
     "DistributionalQNet",
     "DuelingQNet",
     "GaussianActor",
+    "LinearActor",
     "NoisyLinear",
     "QCritic",
     "QNet",

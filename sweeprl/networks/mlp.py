@@ -64,7 +64,8 @@ class MLP(nn.Sequential):
             is_last = index == len(sizes) - 2
             if gain is not None:
                 nn.init.orthogonal_(linear.weight, gain if is_last else math.sqrt(2))
-                nn.init.zeros_(linear.bias)
+                if linear.bias is not None:
+                    nn.init.zeros_(linear.bias)
             layers += [linear] if is_last else [linear, activation_class()]
         super().__init__(*layers)
 
@@ -183,7 +184,8 @@ class CategoricalActor(nn.Module):
         action: Tensor | None = None,
         noise: Tensor | None = None,
         greedy: bool = False,
-    ) -> Stochastic:
+        distribution: bool = False,
+    ) -> Stochastic | Tensor:
         """Returns the action given or drawn, its log-probability and the entropy.
 
         Args:
@@ -191,8 +193,12 @@ class CategoricalActor(nn.Module):
             action: `(B,)`, or `(B, K)` for K choices, int64.
             noise: standard normal numbers that decide what is drawn, `(B, K)`.
             greedy: the likeliest action instead of a drawn one.
+            distribution: return the log-probabilities of all actions instead, `(B, A)`; those of
+                several choices side by side.
         """
         choices = [logits.log_softmax(-1) for logits in self.layers(state).split(self.nums, -1)]
+        if distribution:
+            return torch.cat(choices, -1)
         if action is not None:
             actions = action.reshape(-1, len(choices)).unbind(-1)
         elif greedy:
@@ -244,7 +250,8 @@ class GaussianActor(nn.Module):
         action: Tensor | None = None,
         noise: Tensor | None = None,
         greedy: bool = False,
-    ) -> Stochastic:
+        distribution: bool = False,
+    ) -> Stochastic | Tensor:
         """Returns the action given or drawn, its log-density and the entropy.
 
         Args:
@@ -252,8 +259,12 @@ class GaussianActor(nn.Module):
             action: `(B, A)`.
             noise: standard normal numbers that decide what is drawn, `(B, A)`.
             greedy: the mean instead of a drawn action.
+            distribution: return mean and log of the standard deviation instead, side by side,
+                `(B, 2 A)`.
         """
         mean = self.layers(state)
+        if distribution:
+            return torch.cat([mean, self.log_std.expand_as(mean)], -1)
         if action is None and greedy:
             action = mean
         elif action is None:

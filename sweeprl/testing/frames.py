@@ -22,6 +22,7 @@ from sweeprl.config import (
     FrameConfig,
     OneMinus,
     RolloutConfig,
+    SearchConfig,
     Transitions,
     ranges,
     traced,
@@ -71,8 +72,10 @@ def _small(frame: type[Frame], **changes: Any) -> FrameConfig:
     """The frame's defaults on a scale at which a check takes a second."""
     fields = frame.Config.model_fields
     small = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 512}
-    known = {name: value for name, value in small.items() if name in fields}
-    return frame.Config(**{**known, **changes})
+    small |= {"rollout_num": 2, "used_rollout_num": 1}
+    small |= {"actor_update_times": 2, "conjugate_iterations": 4}  # more would amplify round-off
+    known = {name: value for name, value in {**small, **changes}.items() if name in fields}
+    return frame.Config(**known)
 
 
 def _learning_rates(frame: type[Frame]) -> list[str]:
@@ -98,6 +101,8 @@ def _train(learner: Learner, chunks: list[Transitions]) -> None:
 
 def _chunks(spec: EnvSpec, num: int, config: FrameConfig) -> list[Transitions]:
     steps = config.rollout_steps if isinstance(config, RolloutConfig) else 8
+    if isinstance(config, SearchConfig):
+        steps = 64  # some episodes end in it
     return [random_transitions(spec, steps, num, seed) for seed in range(3)]
 
 

@@ -6,11 +6,14 @@ import pytest
 from torch import nn
 
 from sweeprl import registry
-from sweeprl.config import ReplayConfig, RolloutConfig, build
+from sweeprl.config import ReplayConfig, RolloutConfig, SearchConfig, TransitionConfig, build
 from sweeprl.errors import ConfigError
 
-FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "SAC"]
-REPLAY = ["DQN", "DQNPer", "RAINBOW", "SAC"]
+FRAMES = list(registry.frames.names())
+OF_TRANSITIONS = [
+    name for name in FRAMES if issubclass(registry.frames.get(name).Config, TransitionConfig)
+]
+REPLAY = [name for name in FRAMES if issubclass(registry.frames.get(name).Config, ReplayConfig)]
 
 
 def config_of(frame, **settings):
@@ -42,22 +45,16 @@ def test_every_field_has_a_description_and_a_default(frame):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"batchsize": 1}, r"Unknown key 'batchsize'\. Did you mean 'batch_size'\?"),
-        ({"discount": 1.5}, r"discount: .*less than or equal to 1, but got 1\.5"),
-        ({"discount": -0.1}, r"discount: .*greater than or equal to 0, but got -0\.1"),
-        ({"discount": math.nan}, r"discount: .*but got nan"),
+        ({"optimiser": 1}, r"Unknown key 'optimiser'\. Did you mean 'optimizer'\?"),
         ({"gradient_max": 0}, r"gradient_max: .*greater than 0, but got 0"),
-        ({"batch_size": 0}, r"batch_size: .*greater than 0, but got 0"),
-        ({"batch_size": 2.5}, r"batch_size: .*valid integer.*but got 2\.5"),
-        ({"batch_size": True}, r"batch_size: Must not be a truth value"),
-        ({"replay_size": "many"}, r"replay_size: .*valid integer.*but got 'many'"),
-        ({"replay_buffer": "mine"}, r"replay_buffer: Input should be None, but got 'mine'"),
-        ({"normalize_reward": "maybe"}, r"normalize_reward: .*boolean.*but got 'maybe'"),
         ({"optimizer": 3}, r"optimizer.*: .*but got 3"),
-        ({"models": ["QNet"]}, r"`models` must have \d elements, one for each network, .*has 1\."),
+        (
+            {"models": ["Net"] * 9},
+            r"`models` must have \d elements, one for each network, .*has 9\.",
+        ),
         ({"models": "QNet"}, r"models: .*valid list, but got 'QNet'"),
         ({"model_args": []}, r"`model_args` must have \d elements.*has 0"),
-        ({"model_kwargs": [{}]}, r"`model_kwargs` must have \d elements.*has 1"),
+        ({"model_kwargs": [{}] * 9}, r"`model_kwargs` must have \d elements.*has 9"),
         (
             {"lr_scheduler_args": [3]},
             r"`lr_scheduler_args` and `lr_scheduler_kwargs` need an `lr_scheduler`, but it is null",
@@ -66,6 +63,27 @@ def test_every_field_has_a_description_and_a_default(frame):
     ],
 )
 def test_a_wrong_setting_is_refused(frame, settings, message):
+    with pytest.raises(ConfigError, match=f"^frame_config.*{message}"):
+        config_of(frame, **settings)
+
+
+@pytest.mark.parametrize("frame", OF_TRANSITIONS)
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"batchsize": 1}, r"Unknown key 'batchsize'\. Did you mean 'batch_size'\?"),
+        ({"discount": 1.5}, r"discount: .*less than or equal to 1, but got 1\.5"),
+        ({"discount": -0.1}, r"discount: .*greater than or equal to 0, but got -0\.1"),
+        ({"discount": math.nan}, r"discount: .*but got nan"),
+        ({"batch_size": 0}, r"batch_size: .*greater than 0, but got 0"),
+        ({"batch_size": 2.5}, r"batch_size: .*valid integer.*but got 2\.5"),
+        ({"batch_size": True}, r"batch_size: Must not be a truth value"),
+        ({"replay_size": "many"}, r"replay_size: .*valid integer.*but got 'many'"),
+        ({"replay_buffer": "mine"}, r"replay_buffer: Input should be None, but got 'mine'"),
+        ({"normalize_reward": "maybe"}, r"normalize_reward: .*boolean.*but got 'maybe'"),
+    ],
+)
+def test_a_wrong_setting_of_what_learns_from_transitions_is_refused(frame, settings, message):
     with pytest.raises(ConfigError, match=f"^frame_config.*{message}"):
         config_of(frame, **settings)
 
@@ -99,6 +117,19 @@ def test_a_wrong_setting_is_refused(frame, settings, message):
         ("PPO", {"entropy_weight": -1}, r"entropy_weight: .*but got -1"),
         ("PPO", {"actor_update_times": 0}, r"actor_update_times: .*but got 0"),
         ("PPO", {"update_rate": 0.1}, r"Unknown key 'update_rate'"),
+        ("TRPO", {"kl_max_delta": 0}, r"kl_max_delta: .*greater than 0, but got 0"),
+        ("TRPO", {"damping": -0.1}, r"damping: .*but got -0\.1"),
+        ("TRPO", {"line_search_backtracks": 0}, r"line_search_backtracks: .*but got 0"),
+        ("TRPO", {"hv_mode": "fisher"}, r"hv_mode: .*'fim' or 'direct', .*'fisher'"),
+        ("A2C", {"surrogate_loss_clip": 0.2}, r"Unknown key 'surrogate_loss_clip'"),
+        ("ARS", {"discount": 0.9}, r"Unknown key 'discount'"),
+        ("ARS", {"noise_std_dev": 0}, r"noise_std_dev: .*greater than 0, but got 0"),
+        ("ARS", {"rollout_num": 0}, r"rollout_num: .*but got 0"),
+        (
+            "ARS",
+            {"rollout_num": 4},
+            r"`used_rollout_num <= rollout_num` must hold, .*used_rollout_num=32, rollout_num=4\.",
+        ),
         ("SAC", {"initial_entropy_alpha": 0}, r"initial_entropy_alpha: .*but got 0"),
         ("SAC", {"target_entropy": math.nan}, r"target_entropy: .*finite number, but got nan"),
         ("SAC", {"mode": "double"}, r"Unknown key 'mode'"),
@@ -165,5 +196,13 @@ def test_classes_are_dumped_by_importable_name():
 
 
 @pytest.mark.parametrize("frame", FRAMES)
-def test_frames_extend_one_of_two_kinds(frame):
-    assert isinstance(config_of(frame), ReplayConfig) != isinstance(config_of(frame), RolloutConfig)
+def test_frames_extend_one_of_three_kinds(frame):
+    kinds = (ReplayConfig, RolloutConfig, SearchConfig)
+    assert sum(isinstance(config_of(frame), kind) for kind in kinds) == 1
+
+
+def test_no_environment_of_a_search_is_without_an_episode():
+    config = config_of("ARS", rollout_num=4, used_rollout_num=2)
+    config.check(num_envs=8)
+    with pytest.raises(ValueError, match=r"`num_envs <= 2 \* rollout_num` must hold.*num_envs=9"):
+        config.check(num_envs=9)

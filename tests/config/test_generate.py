@@ -10,10 +10,11 @@ from sweeprl import (
     generate_algorithm_config,
     generate_env_config,
     generate_training_config,
+    registry,
 )
 from sweeprl.errors import ConfigError, UnknownNameError
 
-FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "SAC"]
+FRAMES = list(registry.frames.names())
 STEPS = {
     "algorithm": lambda config: generate_algorithm_config("PPO", config),
     "env": lambda config: generate_env_config("openai_gym", config),

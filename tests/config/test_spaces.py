@@ -14,6 +14,13 @@ def test_size_is_how_many_numbers_an_action_has(spec, size):
     assert spec.size == size
 
 
+@pytest.mark.parametrize(
+    "spec, num", [(Discrete(5), 5), (MultiDiscrete((2, 3, 4)), 9), (Continuous(6), 6)]
+)
+def test_a_policy_returns_a_score_for_each_choice_or_the_action(spec, num):
+    assert spec.num_outputs == num
+
+
 def test_specs_are_values():
     assert EnvSpec(4, Discrete(2)) == EnvSpec(4, Discrete(2))
     assert EnvSpec(4, Discrete(2)) != EnvSpec(4, Discrete(3))

@@ -3,32 +3,56 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from sweeprl import registry
-from sweeprl.config import Continuous, Discrete, EnvSpec, build
+from sweeprl.config import (
+    Continuous,
+    Discrete,
+    EnvSpec,
+    RolloutConfig,
+    SearchConfig,
+    TransitionConfig,
+    build,
+)
 from sweeprl.testing.frames import random_transitions
 
 SPECS = {
+    "A2C": EnvSpec(4, Discrete(2)),
+    "ARS": EnvSpec(4, Discrete(2)),
     "DQN": EnvSpec(4, Discrete(2)),
     "DQNPer": EnvSpec(4, Discrete(2)),
     "RAINBOW": EnvSpec(4, Discrete(2)),
     "PPO": EnvSpec(4, Discrete(2)),
+    "TRPO": EnvSpec(4, Discrete(2)),
     "SAC": EnvSpec(3, Continuous(1)),
 }
 SMALL = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 100}
+SMALL |= {"rollout_num": 2, "used_rollout_num": 1}
+SMALL |= {"conjugate_iterations": 4}  # each amplifies round-off
+
+
+OF_TRANSITIONS = set(TransitionConfig.model_fields)
+"""Settings that only frames that learn from single transitions have."""
 
 
 def frame_of(name, **settings):
     frame = registry.frames.get(name)
-    known = {key: value for key, value in SMALL.items() if key in frame.Config.model_fields}
+    fields = frame.Config.model_fields
+    known = {key: value for key, value in SMALL.items() if key in fields}
+    settings = {k: v for k, v in settings.items() if k in fields or k not in OF_TRANSITIONS}
     networks = [{"hidden": [16]} for _ in frame.Config.model_fields["models"].default]
     config = build(frame.Config, {"model_kwargs": networks, **known, **settings})
     return frame(config, SPECS[name])
 
 
 def steps_of(name):
-    return 16 if name == "PPO" else 8
+    """Steps of a chunk; enough for the episodes of a frame that searches to end in it."""
+    kind = registry.frames.get(name).Config
+    if issubclass(kind, SearchConfig):
+        return 32
+    return 16 if issubclass(kind, RolloutConfig) else 8
 
 
 def chunk(name, num, seed=0):
@@ -48,6 +72,7 @@ def assert_same_lane(learner, lane, other, other_lane=0, atol=1e-5):
     assert_close(mine["weights"], theirs["weights"], atol)
     assert_close(mine["optimizers"], theirs["optimizers"], atol)
     assert_close(mine["reward"], theirs["reward"], atol)
+    assert_close(mine["search"], theirs["search"], atol)
     for key, value in (theirs["replay"] or {}).items():
         assert_close(mine["replay"][key], value, 0 if key in ("rows", "stored") else 10 * atol)
 
@@ -62,5 +87,7 @@ def assert_close(one, other, atol):
             assert_close(mine, theirs, atol)
     elif isinstance(other, torch.Tensor):
         torch.testing.assert_close(one, other, atol=atol, rtol=atol * 10)
+    elif isinstance(other, float):
+        assert one == pytest.approx(other, rel=atol, abs=atol)
     else:
         assert one == other

@@ -13,17 +13,23 @@ from sweeprl.testing import random_transitions
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 SPECS = {
+    "A2C": EnvSpec(4, Discrete(3)),
+    "ARS": EnvSpec(4, Discrete(3)),
     "DQN": EnvSpec(4, Discrete(3)),
     "DQNPer": EnvSpec(4, Discrete(3)),
     "RAINBOW": EnvSpec(4, Discrete(3)),
     "PPO": EnvSpec(4, Discrete(3)),
+    "TRPO": EnvSpec(4, Discrete(3)),
     "SAC": EnvSpec(3, Continuous(2)),
 }
 SMALL = {
+    "A2C": dict(batch_size=8, rollout_steps=16),
+    "ARS": dict(rollout_num=2, used_rollout_num=1),
     "DQN": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "DQNPer": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "RAINBOW": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "PPO": dict(batch_size=8, rollout_steps=16),
+    "TRPO": dict(batch_size=8, rollout_steps=16),
     "SAC": dict(batch_size=8, warmup_steps=0, replay_size=512),
 }
 LANES = 5
@@ -31,10 +37,9 @@ LANES = 5
 
 def learner(name, device, **settings):
     frame = registry.frames.get(name)
+    own = "discount" if "discount" in frame.Config.model_fields else "noise_std_dev"
     frames = [
-        frame(
-            frame.Config(**{**SMALL[name], **settings, "discount": 0.9 + 0.01 * lane}), SPECS[name]
-        )
+        frame(frame.Config(**{**SMALL[name], **settings, own: 0.9 + 0.01 * lane}), SPECS[name])
         for lane in range(LANES)
     ]
     return Learner(frames, range(LANES), device=device, replay_device=device, is_tolerant=True)
@@ -43,7 +48,8 @@ def learner(name, device, **settings):
 def train(one, name, rounds):
     logs = []
     for seed in range(rounds):
-        one.store(random_transitions(SPECS[name], 16, one.num_lanes, seed))
+        steps = 64 if name == "ARS" else 16  # some episodes have to end in them
+        one.store(random_transitions(SPECS[name], steps, one.num_lanes, seed))
         logs.append({key: value.cpu() for key, value in one.update().items()})
     return logs
 

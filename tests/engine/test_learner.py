@@ -8,7 +8,13 @@ from sweeprl.config import Discrete, EnvSpec, build
 from sweeprl.engine import Learner
 from sweeprl.errors import ConfigError, Diverged
 from sweeprl.testing import random_transitions
-from tests.engine.agents import SPECS, assert_same_lane, frame_of, of_lane, steps_of
+from tests.engine.agents import (
+    SPECS,
+    assert_same_lane,
+    frame_of,
+    of_lane,
+    steps_of,
+)
 from tests.engine.agents import chunk as chunk_of
 
 SPEC = EnvSpec(4, Discrete(2))
@@ -220,7 +226,7 @@ def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_what_a_lane_plays_beyond_its_budget_leaves_no_trace(name):
-    counts = [5, 16, 0] if name == "PPO" else [2, 8, 0]
+    counts = [steps_of(name) // 3, steps_of(name), 0]
     frames = [frame_of(name, **NORMAL) for _ in range(3)]
     together = Learner(frames, [0, 1, 2], is_tolerant=True)
     alone = [Learner([frame], [seed]) for seed, frame in enumerate(frames)]
@@ -243,14 +249,14 @@ def test_what_a_lane_plays_beyond_its_budget_leaves_no_trace(name):
 def test_a_lane_that_diverges_costs_the_others_no_update(name):
     def learner(rate):
         fields = registry.frames.get(name).Config.model_fields
-        key = "learning_rate" if "learning_rate" in fields else "actor_learning_rate"
+        key = "learning_rate" if "learning_rate" in fields else "critic_learning_rate"
         return Learner(
             [frame_of(name, **{key: value}) for value in (1e-3, rate, 1e-3)],
             [0, 1, 2],
             is_tolerant=True,
         )
 
-    ill, well = learner(1e38), learner(1e-3)
+    ill, well = learner(3e38), learner(1e-3)
     for seed in range(4):
         for one in (ill, well):
             one.store(chunk_of(name, 3, seed))

@@ -15,10 +15,13 @@ from sweeprl.executors import LanesExecutor
 from sweeprl.trials import MemoryReporter, Trial
 
 ENVS = {
+    "A2C": "CartPole-v1",
+    "ARS": "CartPole-v1",
     "DQN": "CartPole-v1",
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
+    "TRPO": "CartPole-v1",
     "SAC": "Pendulum-v1",
 }
 SMALL = {
@@ -26,6 +29,16 @@ SMALL = {
     "DQNPer": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "RAINBOW": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "SAC": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
+    "ARS": dict(rollout_num=2, used_rollout_num=2),
+    "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
+    # Each iteration amplifies round-off.
+    "TRPO": dict(
+        rollout_steps=64,
+        batch_size=32,
+        actor_update_times=1,
+        critic_update_times=2,
+        conjugate_iterations=2,
+    ),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
 }
 

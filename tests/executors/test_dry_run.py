@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 import sweeprl
+from sweeprl import registry
 from sweeprl.executors.dry_run import why_not_lanes
 from sweeprl.launcher import build_frame
 from sweeprl.registry import envs
@@ -35,7 +36,7 @@ class InTheLoss(nn.Module):
         return error if error.sum() > -1 else -error
 
 
-@pytest.mark.parametrize("frame", ["DQN", "DQNPer", "RAINBOW", "PPO", "SAC"])
+@pytest.mark.parametrize("frame", registry.frames.names())
 @pytest.mark.parametrize("env", ["torch", "gymnasium"])
 def test_the_built_in_ones_can_be_lanes(frame, env, tmp_path):
     assert why_not(small_config(tmp_path, frame, env)) is None

@@ -7,12 +7,15 @@ from torch.distributions import Categorical, Normal, TanhTransform, TransformedD
 
 from sweeprl.functional import (
     categorical_entropy,
+    categorical_kl,
     categorical_log_prob,
     categorical_sample,
     clipped_surrogate,
     gaussian_entropy,
+    gaussian_kl,
     gaussian_log_prob,
     squashed_gaussian_log_prob,
+    surrogate,
 )
 
 
@@ -73,3 +76,30 @@ def test_squashed_gaussian_is_finite_where_tanh_saturates():
     assert float(log_prob) == pytest.approx(
         -450 - 0.5 * math.log(2 * math.pi) - 2 * (math.log(2) - 30), rel=1e-5
     )
+
+
+def test_divergences_worked_by_hand():
+    old, new = tensor([0.5, 0.5]).log(), tensor([0.25, 0.75]).log()
+    # 1/2 log 2 + 1/2 log 2/3
+    expected = 0.5 * math.log(2) + 0.5 * math.log(2 / 3)
+    assert float(categorical_kl(old, new)) == pytest.approx(expected, rel=1e-5)
+    # log 2 - log 1 + (1 + 9) / 8 - 1/2
+    old, new = tensor([1.0, 0.0]), tensor([4.0, math.log(2)])
+    assert float(gaussian_kl(old, new)) == pytest.approx(math.log(2) + 10 / 8 - 0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("divergence", [categorical_kl, gaussian_kl])
+def test_a_distribution_does_not_diverge_from_itself(divergence):
+    one = torch.randn(5, 4).log_softmax(-1)
+    torch.testing.assert_close(divergence(one, one), torch.zeros(5))
+
+
+def test_divergence_of_several_choices_is_the_sum_of_theirs():
+    old, new = torch.randn(2, 3).log_softmax(-1), torch.randn(2, 3).log_softmax(-1)
+    both = categorical_kl(old.flatten(), new.flatten())
+    torch.testing.assert_close(both, categorical_kl(old, new).sum())
+
+
+def test_surrogate_is_the_advantage_times_the_ratio():
+    found = surrogate(tensor([0.6]).log(), tensor([0.3]).log(), tensor([-1.5]))
+    torch.testing.assert_close(found, tensor([-3.0]))

@@ -5,6 +5,7 @@ from sweeprl.functional import (
     double_q_value,
     select_action_value,
     soft_value,
+    standardized,
     td_target,
     weighted_mean,
 )
@@ -29,6 +30,12 @@ def test_soft_value_is_the_smaller_critic_less_the_weighted_log_probability():
 def test_weighted_mean_ignores_rows_of_weight_zero():
     assert weighted_mean(tensor([1.0, 2.0, 99.0]), tensor([1.0, 3.0, 0.0])) == 1.75
     assert weighted_mean(tensor([1.0, 2.0]), tensor([0.0, 0.0])) == 0.0
+
+
+def test_standardized_has_mean_zero_and_deviation_one_where_weights_are_not_zero():
+    values = standardized(tensor([1.0, 5.0, 99.0]), tensor([1.0, 1.0, 0.0]))
+    torch.testing.assert_close(values, tensor([-1.0, 1.0, 48.0]))
+    torch.testing.assert_close(standardized(tensor([2.0, 2.0]), torch.ones(2)), torch.zeros(2))
 
 
 def test_functions_equal_themselves_under_vmap():

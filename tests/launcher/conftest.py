@@ -6,14 +6,20 @@ SMALL = {
     "DQN": dict(warmup_steps=100, batch_size=16),
     "DQNPer": dict(warmup_steps=100, batch_size=16, replay_size=300),
     "RAINBOW": dict(warmup_steps=100, batch_size=16, replay_size=300),
+    "ARS": dict(rollout_num=2, used_rollout_num=1),
+    "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
+    "TRPO": dict(rollout_steps=64, batch_size=32, critic_update_times=2),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
     "SAC": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 5),
 }
 ENVS = {
+    "A2C": "CartPole-v1",
+    "ARS": "CartPole-v1",
     "DQN": "CartPole-v1",
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
+    "TRPO": "CartPole-v1",
     "SAC": "Pendulum-v1",
 }
 

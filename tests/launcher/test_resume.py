@@ -75,7 +75,10 @@ CASES = {
     "DQN-schedule": dict(
         frame_config=dict(lr_scheduler="StepLR", lr_scheduler_kwargs=dict(step_size=3, gamma=0.7))
     ),
+    "A2C": {},
+    "ARS": dict(num_envs=2),
     "PPO": dict(num_envs=2),
+    "TRPO": dict(num_envs=2),
     "PPO-sampling": dict(frame_config=dict(models=[SamplingActor, "Critic"])),
     "PPO-normalized": dict(
         num_envs=3, frame_config=dict(normalize_observation=True, normalize_reward=True)
