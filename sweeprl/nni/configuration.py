@@ -15,7 +15,7 @@ from sweeprl.config import TrialConfig, merge, save_config
 from sweeprl.config.io import dump_yaml, write_text
 from sweeprl.errors import ConfigError
 from sweeprl.nni.algorithms import Plan
-from sweeprl.nni.gpus import Gpus
+from sweeprl.nni.gpus import Gpus, check_gpus
 from sweeprl.nni.named_modules import check_importable
 from sweeprl.nni.optuna_sections import is_optuna, optuna_assessor, optuna_tuner
 from sweeprl.nni.platforms import Remote, check_concurrency, platform_section
@@ -143,6 +143,8 @@ def write_experiment(
     check_concurrency(content)
     if warm:
         check_warm(content)
+    if remote is not None:  # this machine's GPUs are counted when the experiment is created
+        check_gpus(content)
     check_importable(config, files.root, python if remote is None else sys.executable)
     search_space = to_nni(space.narrowed(config))
     _check_free(files, overwrite)

@@ -9,7 +9,7 @@ import yaml
 
 from sweeprl import SearchSpace, TrialConfig, load_config
 from sweeprl.errors import ConfigError
-from sweeprl.nni import write_experiment
+from sweeprl.nni import gpus, platforms, write_experiment
 from sweeprl.nni.gpus import Gpus
 from sweeprl.nni.platforms import Machine, Remote
 from sweeprl.search_spaces import load_space
@@ -124,6 +124,16 @@ def test_what_nni_needs_for_other_machines_is_written(config, tmp_path):
     (machine,) = read.training_service.machine_list
     assert (machine.user, machine.host, machine.port) == ("ada", "gpu1", 2222)
     assert machine.python_path == "/venv/bin"
+
+
+def test_whole_gpus_of_other_machines_are_refused_with_nni_3(config, tmp_path, monkeypatch):
+    for module in (gpus, platforms):
+        monkeypatch.setattr(module, "version", lambda _: "3.0")
+    settings = {"remote": Remote([Machine("ada", "gpu1")], "/venv/bin"), "concurrency": 1}
+    with pytest.raises(ConfigError, match="must not be given whole GPUs"):
+        write_experiment(config, tmp_path / "e", gpus=Gpus(1), **settings)
+    assert not (tmp_path / "e").exists()
+    write_experiment(config, tmp_path / "e", gpus=Gpus(1, 2), **settings)
 
 
 def test_trials_need_equal_budgets(config, tmp_path):
