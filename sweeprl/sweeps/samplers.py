@@ -58,10 +58,10 @@ def make_sampler(
             "The sampler 'cmaes' has one objective, but the sweep has "
             f"{num_objectives}. Use 'tpe' or 'nsgaii'."
         )
+    if name not in _MAKERS:
+        return _load(name, seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # many of Optuna's samplers say so
-        if name not in _MAKERS:
-            return _load(name, seed)
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of group=True and the QMC sampler
         return _MAKERS[name](seed, is_conditional)
 
 

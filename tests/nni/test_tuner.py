@@ -214,6 +214,7 @@ def test_proposals_that_nni_asked_for_and_did_not_train_are_no_trials(play):
     assert [entry.score for entry in reading.search] == [1.0, 1.0, 2.0]
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_sampler_that_is_done_ends_the_experiment(play, monkeypatch):
     options = {"batch_size": {"_type": "choice", "_value": [16, 32]}}
     monkeypatch.setattr(module, "SPACE", SearchSpace.of(options))
