@@ -158,13 +158,19 @@ def test_files_that_lie_there_are_replaced_only_on_demand(config, tmp_path):
 
 def test_optuna_is_named_by_its_class(config, tmp_path):
     files = write_experiment(
-        config, tmp_path, tuner="optuna", assessor="OPTUNA", sampler="cmaes", pruner="asha"
+        config,
+        tmp_path,
+        tuner="optuna",
+        tuner_settings={"seed": 3},
+        assessor="OPTUNA",
+        sampler="cmaes",
+        pruner="asha",
     )
     written = yaml.safe_load(files.config.read_text())
     assert written["tuner"] == {
         "className": "sweeprl.nni.tuner.OptunaTuner",
         "codeDirectory": ".",
-        "classArgs": {"sampler": "cmaes"},
+        "classArgs": {"sampler": "cmaes", "seed": 3},
     }
     assert written["assessor"]["className"] == "sweeprl.nni.assessor.OptunaAssessor"
     assert written["assessor"]["classArgs"] == {"pruner": "asha"}
@@ -177,6 +183,7 @@ def test_optuna_is_named_by_its_class(config, tmp_path):
         ({"tuner": "TPE", "assessor": "Optuna"}, "Use both, or the assessor Medianstop"),
         ({"tuner": "Optuna", "assessor": "Optuna", "pruner": "medan"}, "Did you mean 'median'?"),
         ({"tuner": "Optuna", "assessor": "Optuna", "pruner": "wilcoxon"}, "several seeds"),
+        ({"tuner": "Optuna", "tuner_settings": {"sed": 1}}, "got 'sed'. Did you mean 'seed'?"),
     ],
 )
 def test_what_optuna_does_not_have_is_refused(config, tmp_path, settings, message):
