@@ -71,7 +71,6 @@ def write_all(folder: Path) -> None:
         config_of(*PROBLEMS["dqn"]),
         folder / "dqn-tpe-remote",
         remote=MACHINE,
-        concurrency=1,  # with more, NNI 3 mixes up the trials on other machines
         overwrite=True,
     )
     for name, (problem, settings) in EXTRA.items():

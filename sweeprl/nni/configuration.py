@@ -18,7 +18,7 @@ from sweeprl.nni.algorithms import Plan
 from sweeprl.nni.gpus import Gpus, check_gpus
 from sweeprl.nni.named_modules import check_importable
 from sweeprl.nni.optuna_sections import is_optuna, optuna_assessor, optuna_tuner
-from sweeprl.nni.platforms import Remote, check_concurrency, platform_section
+from sweeprl.nni.platforms import Remote, platform_section
 from sweeprl.nni.sections import assessor_section, check_together, tuner_section
 from sweeprl.nni.warm import check_warm
 from sweeprl.search_spaces import SearchSpace, to_nni
@@ -140,7 +140,6 @@ def write_experiment(
         **({} if judged_by is None else {"assessor": judged_by}),
         **_platform(config, remote, gpus or Gpus()),
     }
-    check_concurrency(content)
     if warm:
         check_warm(content)
     if remote is not None:  # this machine's GPUs are counted when the experiment is created

@@ -124,7 +124,9 @@ def platform_section(remote: Remote | None, gpus: Gpus) -> dict[str, Any]:
 
 
 def check_concurrency(content: Mapping[str, Any]) -> None:
-    """Refuses several trials at a time on other machines with NNI 3.
+    """Refuses several trials at a time on other machines with NNI 3, unless they are sweeprl's.
+
+    Those ask the manager for their own parameters.
 
     Args:
         content: of a config.yml.
@@ -132,6 +134,8 @@ def check_concurrency(content: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: trials would be given each other's parameters.
     """
+    if "sweeprl run " in str(content.get("trialCommand", "")):
+        return
     service, concurrency = content.get("trainingService"), content.get("trialConcurrency", 1)
     platform = service.get("platform") if isinstance(service, Mapping) else None
     if platform in (None, "local") or concurrency == 1 or version("nni").startswith("2."):
@@ -139,8 +143,9 @@ def check_concurrency(content: Mapping[str, Any]) -> None:
     raise ConfigError(
         f"With nni {version('nni')} only one trial at a time may run on other machines, since it "
         f"gives trials that run at once each other's parameters, but got a concurrency of "
-        f"{concurrency}. Set it to 1, or install a version that does not, here and on the "
-        "machines: pip install 'nni==2.10.1'"
+        f"{concurrency}. Set it to 1, use the trial command `python -m sweeprl run --config "
+        "base.json`, which asks for its own ones, or install a version that does not, here and on "
+        "the machines: pip install 'nni==2.10.1'"
     )
 
 

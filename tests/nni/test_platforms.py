@@ -89,6 +89,8 @@ def test_nni_3_mixes_up_trials_that_run_at_once_on_other_machines(nni):
     check_concurrency(content("remote", 1))
     with pytest.raises(ConfigError, match=r"a concurrency of 2.* pip install 'nni==2\.10\.1'"):
         check_concurrency(content("remote", 2))
+    ours = {"trialCommand": "python -m sweeprl run --config base.json"}
+    check_concurrency(content("remote", 2) | ours)
     nni("2.10.1")
     check_concurrency(content("remote", 2))
 

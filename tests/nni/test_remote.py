@@ -83,16 +83,20 @@ def machine(tmp_path):
     server.wait()
 
 
-def test_trials_over_ssh_train_with_their_own_parameters(home, machine, small_config, tmp_path):
+@pytest.mark.parametrize("concurrency, num_failed", [(1, 1), (2, 0)])
+def test_trials_over_ssh_train_with_their_own_parameters(
+    home, machine, small_config, tmp_path, concurrency, num_failed
+):
     machine_home, remote = machine
     base = TrialConfig.of({**small_config("DQN"), "max_env_steps": 300})
     folder = tmp_path / "experiment"
     files = write_experiment(
-        base, folder, SPACE, tuner="Random", trials=3, concurrency=1, remote=remote
+        base, folder, SPACE, tuner="Random", trials=3, concurrency=concurrency, remote=remote
     )
-    (folder / "trial.py").write_text(TRIAL)
-    written = yaml.safe_load(files.config.read_text()) | {"trialCommand": "python trial.py"}
-    files.config.write_text(yaml.safe_dump(written))
+    if num_failed:
+        (folder / "trial.py").write_text(TRIAL)
+        written = yaml.safe_load(files.config.read_text()) | {"trialCommand": "python trial.py"}
+        files.config.write_text(yaml.safe_dump(written))
     experiment = find(create(folder, free_port()))
     assert experiment.is_remote
     seen: dict[str, dict] = {}
@@ -103,9 +107,9 @@ def test_trials_over_ssh_train_with_their_own_parameters(home, machine, small_co
 
     outcome = watch(experiment.id, lambda line: None, should_stop=look)
     assert outcome.status == "done"
-    assert outcome.trials.startswith("3 trials: 1 failed, 2 succeeded")
+    assert outcome.trials.startswith("3 trials: 1 failed, 2" if num_failed else "3 trials: 3")
     trained = {path.parent.name: path.parent for path in machine_home.rglob("nni.json")}
-    assert len(trained) == 2
+    assert len(trained) == 3 - num_failed
     for name, trial in trained.items():
         kept = check_parameters(trial)
         assert kept.proposal == seen[name]
