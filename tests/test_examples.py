@@ -67,3 +67,12 @@ def test_a_config_of_the_predecessor_runs_unchanged(from_folder, tmp_path):
     run(*command, cwd=cwd)
     assert record(root)["status"] == "finished"
     assert "early_stopping_patience" in record(root)["reason"]
+
+
+def test_an_experiment_of_nni_from_python(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    small = ["--trials", "2", "--max-env-steps", "600", "--output", tmp_path / "experiment"]
+    done = run(EXAMPLES / "nni_experiment.py", *small, cwd=tmp_path)
+    assert "done: 2 trials: 2 succeeded" in done.stdout
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("record.json")]
+    assert [one["env_steps"] for one in records] == [600, 600]
