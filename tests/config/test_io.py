@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeprl import TrialConfig, load_config, save_config
 from sweeprl.config import format_config, parse_value
+from sweeprl.config.io import dump_yaml
 from sweeprl.errors import ConfigError
 
 DATA = Path(__file__).parents[1] / "data"
@@ -192,3 +194,8 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_values_of_a_command_line(text, value):
     assert parse_value(text) == value
     assert type(parse_value(text)) is type(value)
+
+
+@pytest.mark.parametrize("text", ["\x85", "a\x85b", "\u2028", "ä\x85"])
+def test_odd_line_breaks_survive_yaml(text):
+    assert yaml.safe_load(dump_yaml({"note": [text]})) == {"note": [text]}
