@@ -84,10 +84,10 @@ def format_config(config: TrialConfig | dict[str, Any], as_yaml: bool = False) -
 
 
 def dump_yaml(plain: dict[str, Any], **style: Any) -> str:
-    """Returns plain values as YAML that is read back as the same values.
+    r"""Returns plain values as YAML that is read back as the same values.
 
     >>> dump_yaml({"letter": "ä", "line": 1})
-    'letter: ä\\nline: 1\\n'
+    'letter: ä\nline: 1\n'
     """
     text: str = yaml.dump(plain, Dumper=_Dumper, allow_unicode=True, **style)
     if "\x85" in text:  # a line break, which PyYAML writes as it is and reads as a space
