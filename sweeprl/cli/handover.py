@@ -45,18 +45,29 @@ def hand_over(arguments: Sequence[str]) -> str:
     if request is None:
         return "only --config, --set and --seed are handed over"
     with _ended_by_signal() as ended:
-        for _ in range(_TRIES):
-            with closing(_connected()) as connection:
-                ended.connection = connection
-                # None where the worker is gone.
-                answer = None if ended.number else _conversation(connection, request)
-            if answer is not None and isinstance(answer.get("end"), int):
-                sys.exit(answer["end"])
-            if ended.number or answer == {"end": "stopped"}:
-                die_of(ended.number or signal.SIGINT)
-            if answer is not None:
-                return str(answer["alone"])
-    return "the experiment's worker is gone"
+        answer = _asked(request, ended)
+        if answer is not None and isinstance(answer.get("end"), int):
+            sys.exit(answer["end"])
+        if ended.number or answer == {"end": "stopped"}:
+            die_of(ended.number or signal.SIGINT)
+    return "the experiment's worker is gone" if answer is None else str(answer["alone"])
+
+
+def _asked(request: dict[str, Any], ended: _Ended) -> dict[str, Any] | None:
+    """What the worker answers in the end; None where there is none."""
+    answer = None
+    for _ in range(_TRIES):
+        try:
+            connection = _connected()
+        except OSError as error:
+            return {"alone": f"its worker cannot be reached: {error}"}
+        with closing(connection):
+            ended.connection = connection
+            if ended.number is None:
+                answer = _conversation(connection, request)
+        if answer is not None or ended.number is not None:
+            break
+    return answer
 
 
 def die_of(number: int) -> None:
@@ -134,7 +145,9 @@ def socket_path(experiment: str) -> Path:
     Raises:
         PermissionError: somebody else has made the folder.
     """
-    folder = Path(tempfile.gettempdir()) / f"sweeprl-{os.getuid()}"
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    parent = runtime if os.access(runtime, os.W_OK) else tempfile.gettempdir()
+    folder = Path(parent) / f"sweeprl-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
@@ -149,7 +162,7 @@ def _connected() -> socket.socket:
     import fcntl  # which Windows lacks
 
     path = socket_path(os.environ["NNI_EXP_ID"])
-    with path.with_suffix(".lock").open("w") as lock:
+    with path.with_name("start.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two would start two workers
         connection = socket.socket(socket.AF_UNIX)
         try:

@@ -317,11 +317,11 @@ class CohortModule(LearningModule):
         seat = self._seat_that_can_begin()
         if seat is None:
             return False
-        self.learner.place(lane, self._frame_of(seat.config), seat.config.seed)
+        self.seats[lane] = seat  # from here on `abandon` tells it where an error comes
         budget = Budget(seat.config.max_env_steps, seat.config.max_episodes)
         self.data.begin(lane, seat.config.seed, budget)
         self._ledger.begin(lane)
-        self.seats[lane] = seat
+        self.learner.place(lane, self._frame_of(seat.config), seat.config.seed)
         if seat.goes_on:
             self._restore(lane, seat)
         return True
@@ -340,6 +340,10 @@ class CohortModule(LearningModule):
             if seat is not None:
                 seat.refuse(str(error))
             return None
+        except Exception as error:
+            if seat is not None and not seat.is_told:
+                seat.refuse(f"{type(error).__name__}: {error}", "stopped")
+            raise
         return seat
 
     def _shrink(self) -> None:

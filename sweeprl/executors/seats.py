@@ -53,6 +53,8 @@ class Seat:
     """Best mean return of an epoch."""
     epochs_without_gain: int = 0
     """Epochs since then."""
+    is_told: bool = False
+    """Whether its trial has heard how it went."""
 
     def __post_init__(self) -> None:
         self.folder = TrialFolder(Path(self.config.root_dir))
@@ -90,6 +92,7 @@ class Seat:
 
     def refuse(self, reason: str, status: Literal["failed", "stopped"] = "failed") -> None:
         """Tells that it will not begin; its folder, maybe another trial's, stays as it is."""
+        self.is_told = True
         self.tally.finish(TrialRecord.unbegun(self.config, status, reason))
 
     def has_lost_patience(self, returns: Sequence[float], has_learned: bool) -> bool:
@@ -174,4 +177,5 @@ class Seat:
     def tell(self) -> None:
         """Tells its trial how it went."""
         assert self.record is not None
+        self.is_told = True
         self.tally.finish(self.record)

@@ -86,6 +86,7 @@ class Resident:
             self._log.exception("What was trained goes on in processes of its own, since:")
         if self._executor.was_stopped:
             self._inbox.is_closing = True
+        self._inbox.give_back_lost("its worker has lost it")
 
     def _listen(self) -> None:
         while True:
@@ -114,7 +115,7 @@ class Resident:
         if proposal.start_from or proposal.save_to:
             visitor.send_alone("a lane does not begin with the agent of another trial")
             return
-        reporter = VisitorReporter(backend.reporter(), visitor, self._inbox.note_end)
+        reporter = VisitorReporter(backend.reporter(), visitor, lambda: self._inbox.note_end(trial))
         trial = Trial(
             merged,
             reporter,
@@ -150,8 +151,8 @@ class _Inbox:
         self._waiting: deque[Trial] = deque()
         self._reporters: WeakSet[VisitorReporter] = WeakSet()
         """Of the trials that were taken."""
-        self._num_taken = 0
-        """Trials that wait or are trained."""
+        self._taken: list[Trial] = []
+        """Those that wait or are trained."""
         self._cohort = ""
         self._refused: dict[str, str] = {}
         """Cohorts that cannot be lanes, and why."""
@@ -164,12 +165,12 @@ class _Inbox:
         with self._lock:
             if cohort in self._refused:
                 return self._refused[cohort]
-            if self._num_taken and cohort != self._cohort:
+            if self._taken and cohort != self._cohort:
                 return "the trials that are trained now differ from it in more than numbers"
             if self.is_closing:
                 return "the worker is about to end"
             self._cohort = cohort
-            self._num_taken += 1
+            self._taken.append(trial)
             self._reporters.add(reporter)
             self._waiting.append(trial)
             self._lock.notify_all()
@@ -184,11 +185,19 @@ class _Inbox:
                 raise StopIteration
             return self._waiting.popleft()
 
-    def note_end(self) -> None:
+    def note_end(self, trial: Trial) -> None:
         """Notes that a trial is trained no more."""
         with self._lock:
-            self._num_taken -= 1
+            self._taken = [one for one in self._taken if one is not trial]
             self._idle_since = time.monotonic()
+
+    def give_back_lost(self, reason: str) -> None:
+        """Gives back trials that neither wait nor are trained, while nothing is trained."""
+        with self._lock:
+            waiting = {id(trial) for trial in self._waiting}
+            lost = [trial for trial in self._taken if id(trial) not in waiting]
+        for trial in lost:
+            self._give_back(trial, reason)
 
     def send_alone(self, trials: Iterable[Trial], reason: str) -> None:
         """Gives trials back to their processes, and all of their kind from now on."""
@@ -199,13 +208,13 @@ class _Inbox:
 
     def _give_back(self, trial: Trial, reason: str) -> None:
         assert isinstance(trial.reporter, VisitorReporter)
-        self.note_end()
+        self.note_end(trial)
         trial.reporter.send_alone(reason)
 
     def is_over(self, idle_seconds: float) -> bool:
         """Whether nobody has come for so long, or the end was asked for."""
         with self._lock:
-            idle = 0.0 if self._num_taken else time.monotonic() - self._idle_since
+            idle = 0.0 if self._taken else time.monotonic() - self._idle_since
             return self.is_closing or idle > idle_seconds
 
     def wait(self, seconds: float) -> bool:

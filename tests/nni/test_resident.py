@@ -235,6 +235,45 @@ def test_a_trial_fails_with_its_reason(base, experiment):
     assert len(nni.workers()) == 1
 
 
+@pytest.mark.parametrize(
+    "setting, reason",
+    [
+        ('models=["nope.QNet", "nope.QNet"]', "nope"),
+        ("train_env_config.env_name=Nope-v7", "Nope-v7"),
+    ],
+)
+def test_what_cannot_be_built_fails_as_without_a_worker(base, experiment, setting, reason):
+    nni = experiment(base)
+    trials = {name: nni.start(name, "--set", setting) for name in "ab"}
+    assert [process.wait(120) for process in trials.values()] == [2, 2]
+    for name in trials:
+        assert "Trained in a process of its own: its worker has stopped it" in nni.log(name)
+        assert reason in nni.log(name).splitlines()[-1]
+    good = nni.start("good")
+    assert good.wait(120) == 0
+    assert len(nni.workers()) == 1
+
+
+def test_a_trial_that_was_changed_is_not_gone_on_with(base, experiment):
+    nni = experiment(base)
+    assert nni.start("one").wait(120) == 0
+    changed = nni.start("one", "--set", "discount=0.5")
+    assert changed.wait(120) == 1
+    assert "failed: " in nni.log("one").splitlines()[-1]
+    assert "discount" in nni.log("one").splitlines()[-1]
+
+
+def test_a_worker_that_cannot_be_reached_is_done_without(base, experiment, tmp_path, monkeypatch):
+    place = tmp_path / ("long" * 30)
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    nni = experiment(base)
+    assert nni.start("one").wait(120) == 0
+    assert "its worker cannot be reached: AF_UNIX path too long" in nni.log("one")
+    assert nni.record("one").status == "finished"
+
+
 def test_a_worker_without_trials_ends(tmp_path):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))
@@ -257,7 +296,7 @@ def test_a_warm_trial_outside_of_an_experiment_is_refused(tmp_path, base):
 
 
 def test_somebody_elses_folder_is_not_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / f"sweeprl-{os.getuid()}").mkdir(mode=0o755)
     with pytest.raises(PermissionError, match="must be a folder that only its owner can enter"):
         socket_path("x")
