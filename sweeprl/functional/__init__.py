@@ -7,6 +7,12 @@ from sweeprl.functional.distribution import (
     categorical_projection,
     select_action_distribution,
 )
+from sweeprl.functional.exploration import (
+    as_probabilities,
+    clipped_normal_noise,
+    ornstein_uhlenbeck,
+    uniform_noise,
+)
 from sweeprl.functional.policy import (
     categorical_entropy,
     categorical_log_prob,
@@ -30,12 +36,14 @@ from sweeprl.functional.value import (
 __all__ = [
     "Captured",
     "annealed",
+    "as_probabilities",
     "atoms",
     "categorical_cross_entropy",
     "categorical_entropy",
     "categorical_log_prob",
     "categorical_projection",
     "categorical_sample",
+    "clipped_normal_noise",
     "clipped_surrogate",
     "double_q_value",
     "gae",
@@ -44,6 +52,7 @@ __all__ = [
     "importance_weights",
     "n_step_return",
     "normal_at",
+    "ornstein_uhlenbeck",
     "select_action_distribution",
     "select_action_value",
     "soft_value",
@@ -51,5 +60,6 @@ __all__ = [
     "stream_key",
     "td_target",
     "uniform_at",
+    "uniform_noise",
     "weighted_mean",
 ]

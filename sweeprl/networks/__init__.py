@@ -3,7 +3,9 @@
 from sweeprl.networks.mlp import (
     MLP,
     CategoricalActor,
+    DeterministicActor,
     GaussianActor,
+    ProbabilityActor,
     QCritic,
     QNet,
     SquashedGaussianActor,
@@ -16,10 +18,12 @@ from sweeprl.networks.resolve import Resolver, caller_globals
 __all__ = [
     "MLP",
     "CategoricalActor",
+    "DeterministicActor",
     "DistributionalQNet",
     "DuelingQNet",
     "GaussianActor",
     "NoisyLinear",
+    "ProbabilityActor",
     "QCritic",
     "QNet",
     "Resolver",
