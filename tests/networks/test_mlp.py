@@ -200,11 +200,13 @@ def test_the_deviation_is_clamped():
 def test_a_deterministic_actor_stays_inside_its_bounds():
     actor = DeterministicActor(D, 2, [16])
     action = actor(state=1e3 * STATE)
-    assert action.shape == (B, 2) and action.abs().max() <= 1
+    assert action.shape == (B, 2)
+    assert action.abs().max() <= 1
     torch.testing.assert_close(actor(state=STATE), torch.tanh(actor.layers(STATE)))
 
 
 def test_a_probability_actor_returns_probabilities():
     p = ProbabilityActor(D, 3, [16])(state=STATE)
-    assert p.shape == (B, 3) and (p > 0).all()
+    assert p.shape == (B, 3)
+    assert (p > 0).all()
     torch.testing.assert_close(p.sum(-1), torch.ones(B))
