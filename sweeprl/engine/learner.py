@@ -136,6 +136,7 @@ class Learner(Acting):
     ) -> None:
         spec, config, num = self.frame.spec, self.frame.config, len(self.frames)
         self._layout = FieldLayout.of(spec)
+        self._memory = self._new_memory(self.num_envs) if self.frame.action_memory else None
         self._replay: ReplayBuffer | None = None
         if isinstance(config, ReplayConfig):
             self._replay = self._replay_buffer(
@@ -187,7 +188,7 @@ class Learner(Acting):
         self.env_steps[lane] = self.updates[lane] = self._owed[lane] = 0
         for name, values in self._counts.items():
             values[lane] = getattr(frame.config, name) or 0
-        for memory in (self._replay, self._observation, self._reward):
+        for memory in (self._replay, self._observation, self._reward, self._memory):
             if memory is not None:
                 memory.reset(lane)
         self.faults.pop(lane, None)
@@ -204,9 +205,11 @@ class Learner(Acting):
             self._replay,
             self._observation,
             self._reward,
+            self._memory,
         ):
             if part is not None:
                 part.keep(kept)
+        self._memory_of_judged = None
         self.frames = [self.frames[lane] for lane in kept]
         self.env_steps, self.updates = self.env_steps[kept], self.updates[kept]
         self._owed = self._owed[kept]
@@ -597,6 +600,7 @@ class Learner(Acting):
             "counts": (int(counts[0]), int(counts[1]), float(counts[2])),
             "replay": self._replay.state_dict(lane) if self._replay else None,
             "reward": self._reward.state_dict(lane) if self._reward else None,
+            "memory": self._memory.state_dict(lane) if self._memory else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any], lane: int = 0) -> None:
@@ -610,6 +614,8 @@ class Learner(Acting):
             self._replay.load_state_dict(state["replay"], lane)
         if self._reward is not None:
             self._reward.load_state_dict(state["reward"], lane)
+        if self._memory is not None:
+            self._memory.load_state_dict(state["memory"], lane)
 
 
 def _steps_that_count(weights: NDArray[Any]) -> NDArray[np.int64]:

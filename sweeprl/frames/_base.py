@@ -132,7 +132,8 @@ class Frame(ABC):
         Args:
             networks: one callable for each role.
             state: observations of one lane's environments, `(E, D)`.
-            noise: standard normal numbers, `(E, action_noise)`.
+            noise: standard normal numbers, `(E, action_noise)`, and after them what `carry`
+                returned, `(E, action_memory)`.
             hp: the lane's traced settings.
             step: environment steps that the lane has made, a scalar.
             greedy: act as well as is known, without exploring.
@@ -146,6 +147,30 @@ class Frame(ABC):
     def action_noise(self) -> int:
         """How many normal numbers `act` needs for each environment."""
         return self.spec.action.size
+
+    @property
+    def action_memory(self) -> int:
+        """How many numbers acting carries from step to step in each environment."""
+        return 0
+
+    def carry(self, memory: Tensor, noise: Tensor, act_kwargs: Mapping[str, Any]) -> Tensor:
+        """Moves on, before acting, what acting carries from step to step.
+
+        Args:
+            memory: what it was after the step before, 0 where an episode begins, `(...,
+                action_memory)`.
+            noise: standard normal numbers, `(..., action_noise)`.
+            act_kwargs: keyword arguments of `act`.
+
+        Returns:
+            `(..., action_memory)`
+        """
+        return memory
+
+    @property
+    def network_spec(self) -> EnvSpec:
+        """The environment as networks see it, of which their dimensions are filled in."""
+        return self.spec
 
     @abstractmethod
     def default_network(self, role: Role) -> type[nn.Module]:
@@ -166,7 +191,9 @@ class Frame(ABC):
         )
         for role, (model, args, kwargs) in zip(self.roles, settings, strict=True):
             default = (role.default, self.default_network(role))
-            built[role.name] = self.resolver.network(model, args, kwargs, self.spec, default)
+            built[role.name] = self.resolver.network(
+                model, args, kwargs, self.network_spec, default
+            )
             if role.follows is not None:
                 self._copy(role, built)
         built.update(self.own_networks())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -22,7 +24,8 @@ def uniform_noise(noise: Tensor, low: float, high: float) -> Tensor:
     >>> uniform_noise(torch.zeros(1), -1.0, 2.0)
     tensor([0.5000])
     """
-    return low + (high - low) * torch.special.ndtr(noise)
+    quantile: Tensor = torch.special.ndtr(noise)
+    return low + (high - low) * quantile
 
 
 def clipped_normal_noise(noise: Tensor, mean: float, std: float, low: float, high: float) -> Tensor:
@@ -71,7 +74,8 @@ def ornstein_uhlenbeck(
     >>> ornstein_uhlenbeck(torch.tensor([2.0]), torch.tensor([1.0]), 0.0, 0.5, 0.1, 1.0)
     tensor([2.3000])
     """
-    return x + theta * (mean - x) * dt + sigma * dt**0.5 * noise
+    drift, scale = theta * dt, sigma * math.sqrt(dt)
+    return x + drift * (mean - x) + scale * noise
 
 
 def as_probabilities(values: Tensor) -> Tensor:
