@@ -19,6 +19,7 @@ ENV_OF_FRAME = {
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
+    "DDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
 }
 

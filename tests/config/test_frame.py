@@ -9,8 +9,8 @@ from sweeprl import registry
 from sweeprl.config import ReplayConfig, RolloutConfig, build
 from sweeprl.errors import ConfigError
 
-FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "SAC"]
-REPLAY = ["DQN", "DQNPer", "RAINBOW", "SAC"]
+FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "SAC"]
+REPLAY = ["DQN", "DQNPer", "RAINBOW", "DDPG", "SAC"]
 
 
 def config_of(frame, **settings):

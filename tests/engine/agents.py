@@ -14,6 +14,7 @@ SPECS = {
     "DQNPer": EnvSpec(4, Discrete(2)),
     "RAINBOW": EnvSpec(4, Discrete(2)),
     "PPO": EnvSpec(4, Discrete(2)),
+    "DDPG": EnvSpec(3, Continuous(1)),
     "SAC": EnvSpec(3, Continuous(1)),
 }
 SMALL = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 100}

@@ -172,6 +172,7 @@ def test_a_placed_lane_equals_a_fresh_learner_and_the_others_do_not_notice(name)
         ("DQNPer", [2, 1]),
         ("RAINBOW", [2, 1]),
         ("PPO", [2, 1]),
+        ("DDPG", [2, 1]),
         ("SAC", [1]),
     ],
 )
@@ -197,7 +198,7 @@ MASKED = [
 
 
 @pytest.mark.parametrize("follow", [{}, dict(update_rate=None)], ids=["polyak", "copies"])
-@pytest.mark.parametrize("name", ["DQN", "DQNPer", "RAINBOW", "SAC"])
+@pytest.mark.parametrize("name", ["DQN", "DQNPer", "RAINBOW", "DDPG", "SAC"])
 def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
     every = [dict(update_steps=3 + lane) if follow else {} for lane in range(3)]
     frames = [

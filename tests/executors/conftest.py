@@ -19,12 +19,14 @@ ENVS = {
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
+    "DDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
 }
 SMALL = {
     "DQN": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "DQNPer": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "RAINBOW": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
+    "DDPG": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "SAC": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
 }

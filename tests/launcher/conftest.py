@@ -7,6 +7,7 @@ SMALL = {
     "DQNPer": dict(warmup_steps=100, batch_size=16, replay_size=300),
     "RAINBOW": dict(warmup_steps=100, batch_size=16, replay_size=300),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
+    "DDPG": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 4),
     "SAC": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 5),
 }
 ENVS = {
@@ -14,6 +15,7 @@ ENVS = {
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
+    "DDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
 }
 

@@ -80,6 +80,7 @@ CASES = {
     "PPO-normalized": dict(
         num_envs=3, frame_config=dict(normalize_observation=True, normalize_reward=True)
     ),
+    "DDPG": dict(frame_config=dict(collect_steps=50)),
     "SAC": dict(frame_config=dict(collect_steps=50)),
 }
 
