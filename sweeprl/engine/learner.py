@@ -21,6 +21,7 @@ from sweeprl.engine.building import (
 )
 from sweeprl.engine.judge import AgentRows, read_rows
 from sweeprl.engine.lanes import Lanes
+from sweeprl.engine.means import RoundMeans
 from sweeprl.engine.multi_step import joined
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
@@ -39,6 +40,13 @@ _BLOCK_NUMBERS = {"cpu": 2_000_000, "cuda": 100_000_000}
 
 _STATES = ("state", "next_state")
 _SCALARS = frozenset({"reward", "terminated", "weight"})
+
+_Turn = tuple[int, bool]
+"""A loss that an update descends, by number, and whether all lanes have descended it equally often
+before."""
+
+_Descent = tuple[int, dict[str, Tensor], Tensor | None]
+"""Number of a loss, its value and what it logs, by name, and which lanes descended it, `(L, 1)`."""
 
 LANES_COLLECT_STEPS = 64
 """Steps of each environment between two rounds of updates, where no episode marks the rounds."""
@@ -296,8 +304,8 @@ class Learner(Acting):
         """Runs one round of updates: all that the stored steps entitle to.
 
         Returns:
-            Mean of each loss and of what it logs over the round, `(L,)`, 0 for a lane without
-            updates; empty if there was nothing to do.
+            Mean of each loss and of what it logs over the round, `(L,)`, nan for a lane that did
+            not descend it; empty if there was nothing to do.
 
         Raises:
             Diverged: a loss or a parameter is not finite; the learner is back in a state in which
@@ -305,43 +313,29 @@ class Learner(Acting):
         """
         before = self.updates.copy()
         self._fail(self._snapshot.renew(self.updates))
-        logs = self._round()
-        self._go_back(faults_of_losses(logs))
+        means = RoundMeans(self._lanes)
+        for number, record, active in self._rounds():
+            means.add(number, record, active)
+        self._go_back(faults_of_losses(means.means(where_none=0.0)))
         made = self.updates - before
         self._snapshot.grow_old(int(made.max()))
         for optimizer in self._optimizers:
             optimizer.step_schedule(np.flatnonzero(made).tolist())
-        return logs
+        return means.means()
 
     def _go_back(self, faults: Faults) -> None:
         for lane in faults:
             self._snapshot.go_back(lane, self.updates)
         self._fail(faults)
 
-    def _round(self) -> dict[str, Tensor]:
-        sums: dict[str, Tensor] = {}
-        by_all: int = 0
-        by_some: int | Tensor = 0
-        for record, active in self._rounds():
-            if active is None:
-                by_all += 1
-            else:
-                by_some = by_some + active.squeeze(1)
-                record = {k: torch.where(active.squeeze(1), v, 0.0) for k, v in record.items()}
-            for name, value in record.items():
-                sums[name] = sums[name] + value if name in sums else value.clone()
-        made = by_all + by_some
-        counts = made.clamp_min(1) if isinstance(made, Tensor) else made
-        return {name: self._lanes.leave(total) / counts for name, total in sums.items()}
-
-    def _rounds(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
-        """Makes the updates of a round one by one; yields what is logged, and by which lanes."""
+    def _rounds(self) -> Iterator[_Descent]:
+        """Makes the updates of a round one by one; yields what each loss logs."""
         if self._replay is not None:
             yield from self._replay_updates()
         else:
             yield from self._rollout_updates()
 
-    def _replay_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+    def _replay_updates(self) -> Iterator[_Descent]:
         counts = self._owed.astype(np.int64)
         self._owed -= counts
         batch_size, done, total = int(self._counts["batch_size"].max()), 0, int(counts.max())
@@ -355,10 +349,10 @@ class Learner(Acting):
             for number, batch in enumerate(batches, done):
                 active = None if number < fewest else counts > number
                 mask = None if active is None else self._column(active)
-                record = self._learn(self._losses, batch, active, mask, follows=True)
-                if priorities is not None:
-                    priorities.learn(self._lanes.leave(record["priority"]), mask)
-                yield {k: v for k, v in record.items() if k != "priority"}, mask
+                for loss, record, own in self._learn(self._losses, batch, active, mask, True):
+                    if priorities is not None and "priority" in record:
+                        priorities.learn(self._lanes.leave(record["priority"]), own)
+                    yield loss, {k: v for k, v in record.items() if k != "priority"}, own
             done += block
 
     @property
@@ -385,7 +379,7 @@ class Learner(Acting):
         if (sizes != batch_size).any():
             places = torch.arange(batch_size, device=self.device)
             fields["weight"] = fields["weight"] * (places < rows_used.view(-1, 1, 1))
-        size = self.frame.spec.action.size
+        size = self.frame.loss_noise
         for loss in self._losses:
             if loss.is_noisy:
                 wide = self._streams.batches(
@@ -409,7 +403,7 @@ class Learner(Acting):
     def _steps_ahead(self) -> int | None:
         return self.frame.steps_ahead if isinstance(self.frame, ReplayFrame) else None
 
-    def _rollout_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+    def _rollout_updates(self) -> Iterator[_Descent]:
         fields = self._prepared_rollout()
         batch_size = self.frame.config.batch_size
         rows = fields["reward"].shape[1]
@@ -426,7 +420,7 @@ class Learner(Acting):
                 batch = {k: self._lanes.enter(v) for k, v in zip(fields, values, strict=True)}
                 some = None if takes_part.all() else takes_part
                 mask = None if some is None else self._column(some)
-                yield self._learn(active, batch, some, mask, follows=False), mask
+                yield from self._learn(active, batch, some, mask, False)
 
     def _order(self, rows: int) -> Tensor:
         """Draws a random order of the rollout's rows, `(L, rows)`, those beyond its cut last."""
@@ -457,7 +451,7 @@ class Learner(Acting):
         active: NDArray[np.bool_] | None,
         mask: Tensor | None,
         follows: bool,
-    ) -> dict[str, Tensor]:
+    ) -> list[_Descent]:
         """Makes one update, on a GPU as one graph.
 
         Args:
@@ -467,35 +461,58 @@ class Learner(Acting):
             mask: the same on the learner's device, `(L, 1)`.
             follows: whether target networks follow.
         """
-        is_in_step = self.num_lanes == 1 or bool((self.updates == self.updates[0]).all())
-        self.updates += 1 if active is None else active
+        turns, masks = self._turns(losses, active, mask)
         rate = self._follow_rate(active) if follows else None
         if self.num_lanes == 1:
-            return self._descend(losses, is_in_step, batch, mask, rate)
-        names = tuple(loss.name for loss in losses)
-        key = (names, tuple(batch["reward"].shape), mask is None, rate is None, is_in_step)
-        if key not in self._updates:
-            device = self.device if all(o.is_capturable for o in self._optimizers) else "cpu"
-            self._updates[key] = Captured(
-                lambda *args: self._descend(losses, is_in_step, *args), torch.device(device)
-            )
-        record: dict[str, Tensor] = self._updates[key](batch, mask, rate)
-        return record
+            records = self._descend(turns, batch, masks, rate)
+        else:
+            shape, are_all = tuple(batch["reward"].shape), tuple(own is None for own in masks)
+            key = (turns, shape, are_all, rate is None)
+            if key not in self._updates:
+                device = self.device if all(o.is_capturable for o in self._optimizers) else "cpu"
+                self._updates[key] = Captured(
+                    lambda *args: self._descend(turns, *args), torch.device(device)
+                )
+            records = self._updates[key](batch, masks, rate)
+        together = zip(turns, records, masks, strict=True)
+        return [(number, record, own) for (number, _), record, own in together]
+
+    def _turns(
+        self, losses: Sequence[Loss], active: NDArray[np.bool_] | None, mask: Tensor | None
+    ) -> tuple[tuple[_Turn, ...], list[Tensor | None]]:
+        """Counts an update, and finds out which losses it descends and which lanes do so."""
+        before = self.updates
+        self.updates = before + (1 if active is None else active)
+        turns, masks = [], []
+        for number, loss in enumerate(self._losses):
+            if loss not in losses:
+                continue
+            due = self._due(loss.every, active)
+            if due is None or due.any():
+                steps = before if loss.every is None else before // self._counts[loss.every]
+                turns.append((number, bool((steps == steps[0]).all())))
+                masks.append(mask if due is None or due is active else self._column(due))
+        return tuple(turns), masks
+
+    def _due(self, every: str | None, active: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Which lanes, of those that took part in an update, are due, `(L,)`; None is all."""
+        if every is None:
+            return active
+        due: NDArray[np.bool_] = self.updates % self._counts[every] == 0
+        due = due if active is None else due & active
+        return None if due.all() else due
 
     def _descend(
         self,
-        losses: Sequence[Loss],
-        is_in_step: bool,
+        turns: Sequence[_Turn],
         batch: dict[str, Tensor],
-        active: Tensor | None,
+        masks: Sequence[Tensor | None],
         follow: Tensor | None,
-    ) -> dict[str, Tensor]:
+    ) -> list[dict[str, Tensor]]:
         """Takes one gradient step on each loss in turn, and moves the target networks."""
-        record: dict[str, Tensor] = {}
-        for index, loss in enumerate(self._losses):
-            if loss not in losses:
-                continue
-            own = batch
+        records = []
+        for (index, is_in_step), active in zip(turns, masks, strict=True):
+            loss, own = self._losses[index], batch
             if loss.is_noisy:
                 own = {key: value for key, value in batch.items() if not key.startswith("noise/")}
                 own["noise"] = batch[f"noise/{loss.name}"]
@@ -503,11 +520,10 @@ class Learner(Acting):
                 loss.name, _rule(loss), self._lanes.stacks[index], own
             )
             self._optimizers[index].step(active, is_in_step)
-            record[loss.name] = value
-            record.update(logs)
+            records.append({loss.name: value, **logs})
         if follow is not None:
             self._follow(follow)
-        return record
+        return records
 
     def _follow_rate(self, active: NDArray[np.bool_] | None) -> Tensor | None:
         """How far target networks go to their online networks in this update, `(L, 1)`.
@@ -516,8 +532,12 @@ class Learner(Acting):
         """
         every = self._counts["update_steps"]
         if not every.any():
+            assert isinstance(self.frame, ReplayFrame)
+            due = self._due(self.frame.follow_every, active)
+            if due is not None and not due.any():
+                return None
             rate = self._lanes.settings["update_rate"].unsqueeze(1)
-            return rate if active is None else rate * self._column(active)
+            return rate if due is None else rate * self._column(due)
         due = self.updates % every == 0
         due = due if active is None else due & active
         return self._column(due.astype(np.float32)) if due.any() else None

@@ -72,8 +72,10 @@ class Loss:
         function: `(networks, batch, hyperparameters)` to the loss, a scalar, and further scalars
             to log. It sees one lane. Of a frame that replays by priority, one loss also returns,
             as `priority` `(B,)`, the transitions' new priorities.
-        is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, A)`.
+        is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, loss_noise)`.
         passes: for on-policy frames, how many times it goes through the rollout.
+        every: for off-policy frames, the masked setting that says once in how many updates it is
+            descended; None is in each.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Loss:
     function: LossFunction
     is_noisy: bool = False
     passes: int = 1
+    every: str | None = None
 
 
 class Frame(ABC):
@@ -166,6 +169,11 @@ class Frame(ABC):
             `(..., action_memory)`
         """
         return memory
+
+    @property
+    def loss_noise(self) -> int:
+        """How many normal numbers a noisy loss needs for each transition."""
+        return self.spec.action.size
 
     @property
     def network_spec(self) -> EnvSpec:
@@ -300,6 +308,9 @@ class ReplayFrame(Frame):
     """
 
     config: ReplayConfig
+    follow_every: ClassVar[str | None] = None
+    """The masked setting that says once in how many updates target networks follow by their
+    `update_rate`; None is after each."""
 
     @property
     def steps_ahead(self) -> int | None:

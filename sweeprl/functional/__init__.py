@@ -11,6 +11,7 @@ from sweeprl.functional.exploration import (
     as_probabilities,
     clipped_normal_noise,
     ornstein_uhlenbeck,
+    smoothing_noise,
     uniform_noise,
 )
 from sweeprl.functional.policy import (
@@ -27,6 +28,7 @@ from sweeprl.functional.random import normal_at, stream_key, uniform_at
 from sweeprl.functional.returns import gae, n_step_return
 from sweeprl.functional.value import (
     double_q_value,
+    hysteretic_target,
     select_action_value,
     soft_value,
     td_target,
@@ -49,12 +51,14 @@ __all__ = [
     "gae",
     "gaussian_entropy",
     "gaussian_log_prob",
+    "hysteretic_target",
     "importance_weights",
     "n_step_return",
     "normal_at",
     "ornstein_uhlenbeck",
     "select_action_distribution",
     "select_action_value",
+    "smoothing_noise",
     "soft_value",
     "squashed_gaussian_log_prob",
     "stream_key",

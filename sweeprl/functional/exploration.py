@@ -7,7 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["as_probabilities", "clipped_normal_noise", "ornstein_uhlenbeck", "uniform_noise"]
+__all__ = [
+    "as_probabilities",
+    "clipped_normal_noise",
+    "ornstein_uhlenbeck",
+    "smoothing_noise",
+    "uniform_noise",
+]
 
 
 def uniform_noise(noise: Tensor, low: float, high: float) -> Tensor:
@@ -31,9 +37,6 @@ def uniform_noise(noise: Tensor, low: float, high: float) -> Tensor:
 def clipped_normal_noise(noise: Tensor, mean: float, std: float, low: float, high: float) -> Tensor:
     """Normal numbers, those outside [low, high] moved to its ends.
 
-    Fujimoto, van Hoof and Meger 2018, Addressing Function Approximation Error in Actor-Critic
-    Methods, equation 14, https://arxiv.org/abs/1802.09477.
-
     Args:
         noise: standard normal numbers, `(..., A)`.
         mean: before clipping.
@@ -48,6 +51,23 @@ def clipped_normal_noise(noise: Tensor, mean: float, std: float, low: float, hig
     tensor([-0.5000,  0.2000,  0.5000])
     """
     return (mean + std * noise).clamp(low, high)
+
+
+def smoothing_noise(noise: Tensor, std: Tensor, clip: Tensor) -> Tensor:
+    """What is added to a target policy's actions, so that near actions get near values.
+
+    Fujimoto, van Hoof and Meger 2018, Addressing Function Approximation Error in Actor-Critic
+    Methods, section 5.3, https://arxiv.org/abs/1802.09477.
+
+    Args:
+        noise: standard normal numbers, `(B, A)`.
+        std: standard deviation before clipping, a scalar.
+        clip: largest distance from 0, a scalar.
+
+    Returns:
+        `(B, A)`
+    """
+    return torch.minimum(torch.maximum(std * noise, -clip), clip)
 
 
 def ornstein_uhlenbeck(

@@ -6,6 +6,7 @@ from sweeprl.functional import (
     as_probabilities,
     clipped_normal_noise,
     ornstein_uhlenbeck,
+    smoothing_noise,
     uniform_noise,
 )
 
@@ -60,3 +61,8 @@ def test_functions_equal_themselves_under_vmap():
         lambda x, z: as_probabilities(x + z),
     ):
         torch.testing.assert_close(torch.func.vmap(function)(x, z)[1], function(x[1], z[1]))
+
+
+def test_smoothing_noise_is_clipped_to_either_side():
+    found = smoothing_noise(tensor([[-9.0, 1.0, 9.0]]), tensor(0.2), tensor(0.5))
+    torch.testing.assert_close(found, tensor([[-0.5, 0.2, 0.5]]))
