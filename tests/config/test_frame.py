@@ -9,8 +9,8 @@ from sweeprl import registry
 from sweeprl.config import ReplayConfig, RolloutConfig, build
 from sweeprl.errors import ConfigError
 
-FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "SAC"]
-REPLAY = ["DQN", "DQNPer", "RAINBOW", "DDPG", "SAC"]
+FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "TD3", "DDPGPer", "HDDPG", "SAC"]
+REPLAY = ["DQN", "DQNPer", "RAINBOW", "DDPG", "TD3", "DDPGPer", "HDDPG", "SAC"]
 
 
 def config_of(frame, **settings):

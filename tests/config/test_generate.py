@@ -13,7 +13,7 @@ from sweeprl import (
 )
 from sweeprl.errors import ConfigError, UnknownNameError
 
-FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "SAC"]
+FRAMES = ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "TD3", "DDPGPer", "HDDPG", "SAC"]
 STEPS = {
     "algorithm": lambda config: generate_algorithm_config("PPO", config),
     "env": lambda config: generate_env_config("openai_gym", config),

@@ -15,6 +15,9 @@ SPECS = {
     "RAINBOW": EnvSpec(4, Discrete(2)),
     "PPO": EnvSpec(4, Discrete(2)),
     "DDPG": EnvSpec(3, Continuous(1)),
+    "TD3": EnvSpec(3, Continuous(1)),
+    "DDPGPer": EnvSpec(3, Continuous(1)),
+    "HDDPG": EnvSpec(3, Continuous(1)),
     "SAC": EnvSpec(3, Continuous(1)),
 }
 SMALL = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 100}

@@ -173,6 +173,9 @@ def test_a_placed_lane_equals_a_fresh_learner_and_the_others_do_not_notice(name)
         ("RAINBOW", [2, 1]),
         ("PPO", [2, 1]),
         ("DDPG", [2, 1]),
+        ("TD3", [2, 1]),
+        ("DDPGPer", [2, 1]),
+        ("HDDPG", [2, 1]),
         ("SAC", [1]),
     ],
 )
@@ -198,7 +201,9 @@ MASKED = [
 
 
 @pytest.mark.parametrize("follow", [{}, dict(update_rate=None)], ids=["polyak", "copies"])
-@pytest.mark.parametrize("name", ["DQN", "DQNPer", "RAINBOW", "DDPG", "SAC"])
+@pytest.mark.parametrize(
+    "name", ["DQN", "DQNPer", "RAINBOW", "DDPG", "TD3", "DDPGPer", "HDDPG", "SAC"]
+)
 def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
     every = [dict(update_steps=3 + lane) if follow else {} for lane in range(3)]
     frames = [

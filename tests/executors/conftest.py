@@ -20,6 +20,9 @@ ENVS = {
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
     "DDPG": "Pendulum-v1",
+    "TD3": "Pendulum-v1",
+    "DDPGPer": "Pendulum-v1",
+    "HDDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
 }
 SMALL = {
@@ -27,6 +30,9 @@ SMALL = {
     "DQNPer": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "RAINBOW": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "DDPG": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
+    "TD3": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
+    "DDPGPer": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
+    "HDDPG": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "SAC": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
 }

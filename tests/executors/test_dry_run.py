@@ -35,7 +35,7 @@ class InTheLoss(nn.Module):
         return error if error.sum() > -1 else -error
 
 
-@pytest.mark.parametrize("frame", ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "SAC"])
+@pytest.mark.parametrize("frame", ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "TD3", "SAC"])
 @pytest.mark.parametrize("env", ["torch", "gymnasium"])
 def test_the_built_in_ones_can_be_lanes(frame, env, tmp_path):
     assert why_not(small_config(tmp_path, frame, env)) is None

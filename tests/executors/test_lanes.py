@@ -69,7 +69,7 @@ def cli(monkeypatch, capsys):
 # ---- what a trial leaves
 
 
-@pytest.mark.parametrize("frame", ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "SAC"])
+@pytest.mark.parametrize("frame", ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "TD3", "SAC"])
 def test_a_lane_leaves_what_a_single_trial_leaves(frame, tmp_path):
     configs = [small_config(tmp_path / str(seed), frame, "gymnasium", seed=seed) for seed in (0, 1)]
     reporters = run_configs(configs)
@@ -94,7 +94,7 @@ def test_the_effective_config_says_how_often_a_lane_updates(tmp_path):
     assert load_config(tmp_path / "0" / "config.json").frame_config.collect_steps == 64
 
 
-@pytest.mark.parametrize("frame", ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "SAC"])
+@pytest.mark.parametrize("frame", ["DQN", "DQNPer", "RAINBOW", "PPO", "DDPG", "TD3", "SAC"])
 def test_the_command_line_evaluates_and_resumes_a_lane(frame, cli, tmp_path):
     configs = [small_config(tmp_path / str(seed), frame, seed=seed) for seed in (0, 1)]
     run_configs(configs)

@@ -81,6 +81,9 @@ CASES = {
         num_envs=3, frame_config=dict(normalize_observation=True, normalize_reward=True)
     ),
     "DDPG": dict(frame_config=dict(collect_steps=50)),
+    "TD3": dict(frame_config=dict(collect_steps=50)),
+    "DDPGPer": dict(frame_config=dict(collect_steps=50)),
+    "HDDPG": dict(frame_config=dict(collect_steps=50)),
     "SAC": dict(frame_config=dict(collect_steps=50)),
 }
 
