@@ -151,8 +151,8 @@ CASES: dict[str, dict[str, Any]] = {
     "ddpg-cartpole": dict(
         frame="DDPG", env="CartPole-v1", steps=50_000, num_envs=1,
         frame_config=dict(
-            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=128, replay_size=50_000,
-            warmup_steps=1000, update_rate=0.005, collect_steps=64, updates_per_step=0.5,
+            actor_learning_rate=1e-4, critic_learning_rate=1e-3, batch_size=128, replay_size=50_000,
+            warmup_steps=1000, update_rate=0.02, collect_steps=64, updates_per_step=0.5,
             model_kwargs=[dict(hidden=[64, 64])] * 4,
         ),
     ),

@@ -84,6 +84,10 @@ CASES = {
     "TD3": dict(frame_config=dict(collect_steps=50)),
     "DDPGPer": dict(frame_config=dict(collect_steps=50)),
     "HDDPG": dict(frame_config=dict(collect_steps=50)),
+    "DDPG-correlated": dict(
+        frame_config=dict(collect_steps=50),
+        env_config=dict(act_kwargs={"mode": "ou", "noise_param": {"dt": 1.0}}),
+    ),
     "SAC": dict(frame_config=dict(collect_steps=50)),
 }
 
