@@ -163,6 +163,48 @@ CASES: dict[str, dict[str, Any]] = {
             value_weight=1.0, model_kwargs=[dict(log_std=math.log(0.5)), {}],
         ),
     ),
+    "ddpg-pendulum": dict(
+        frame="DDPG", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[400, 300])] * 4,
+        ),
+    ),
+    "td3-pendulum": dict(
+        frame="TD3", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[400, 300])] * 6,
+        ),
+    ),
+    # Neither is in stable-baselines3: the settings of ddpg-pendulum with what these frames add.
+    "ddpgper-pendulum": dict(
+        frame="DDPGPer", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[400, 300])] * 4, priority_beta_steps=20_000,
+        ),
+    ),
+    "hddpg-pendulum": dict(
+        frame="HDDPG", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[400, 300])] * 4, q_decrease_rate=0.5,
+        ),
+    ),
+    # Of discrete actions the actor gives probabilities; stable-baselines3 has no such thing.
+    "ddpg-cartpole": dict(
+        frame="DDPG", env="CartPole-v1", steps=50_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-4, critic_learning_rate=1e-3, batch_size=128, replay_size=50_000,
+            warmup_steps=1000, update_rate=0.02, collect_steps=64, updates_per_step=0.5,
+            model_kwargs=[dict(hidden=[64, 64])] * 4,
+        ),
+    ),
     "sac-pendulum": dict(
         frame="SAC", env="Pendulum-v1", steps=20_000, num_envs=1,
         frame_config=dict(

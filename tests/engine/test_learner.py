@@ -178,6 +178,10 @@ def test_a_placed_lane_equals_a_fresh_learner_and_the_others_do_not_notice(name)
         ("DQNPer", [2, 1]),
         ("RAINBOW", [2, 1]),
         ("PPO", [2, 1]),
+        ("DDPG", [2, 1]),
+        ("TD3", [2, 1]),
+        ("DDPGPer", [2, 1]),
+        ("HDDPG", [2, 1]),
         ("SAC", [1]),
     ],
 )
@@ -203,7 +207,9 @@ MASKED = [
 
 
 @pytest.mark.parametrize("follow", [{}, dict(update_rate=None)], ids=["polyak", "copies"])
-@pytest.mark.parametrize("name", ["DQN", "DQNPer", "RAINBOW", "SAC"])
+@pytest.mark.parametrize(
+    "name", ["DQN", "DQNPer", "RAINBOW", "DDPG", "TD3", "DDPGPer", "HDDPG", "SAC"]
+)
 def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
     every = [dict(update_steps=3 + lane) if follow else {} for lane in range(3)]
     frames = [
