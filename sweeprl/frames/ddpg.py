@@ -162,7 +162,7 @@ class DDPG(ReplayFrame):
             target = self.target(networks, batch, hp)
         q = self.value(networks.critic, batch["state"], self.taken(batch))
         loss = weighted_mean(self.error(q, target, hp), batch["weight"])
-        return loss, {"q_value": q.detach().mean()}
+        return loss, {"q_value": weighted_mean(q.detach(), batch["weight"])}
 
     def target(self, networks: Networks, batch: Batch, hp: Hyperparameters) -> Tensor:
         """Reward and discounted value of the target actor's next action, `(B,)`."""

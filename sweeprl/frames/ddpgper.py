@@ -40,5 +40,6 @@ class DDPGPer(DDPG):
             target = self.target(networks, batch, hp)
         q = self.value(networks.critic, batch["state"], self.taken(batch))
         error = batch["importance"] * self.error(q, target, hp)
-        logs = {"q_value": q.detach().mean(), "priority": (target - q).detach().abs()}
-        return weighted_mean(error, batch["weight"]), logs
+        weight, priority = batch["weight"], (target - q).detach().abs()
+        logs = {"q_value": weighted_mean(q.detach(), weight), "priority": priority}
+        return weighted_mean(error, weight), logs

@@ -75,7 +75,8 @@ class TD3(DDPG):
         q_1 = self.value(networks.critic, state, action)
         q_2 = self.value(networks.critic2, state, action)
         error = self.error(q_1, target, hp) + self.error(q_2, target, hp)
-        return weighted_mean(error, batch["weight"]), {"q_value": q_1.detach().mean()}
+        weight = batch["weight"]
+        return weighted_mean(error, weight), {"q_value": weighted_mean(q_1.detach(), weight)}
 
     def target(self, networks: Networks, batch: Batch, hp: Hyperparameters) -> Tensor:
         """Reward and the smaller discounted value of a smoothed next action, `(B,)`.

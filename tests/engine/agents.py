@@ -11,6 +11,7 @@ from sweeprl.config import (
     Continuous,
     Discrete,
     EnvSpec,
+    ReplayConfig,
     RolloutConfig,
     SearchConfig,
     TransitionConfig,
@@ -32,6 +33,7 @@ SPECS = {
     "HDDPG": EnvSpec(3, Continuous(1)),
     "SAC": EnvSpec(3, Continuous(1)),
 }
+REPLAY = [name for name in SPECS if issubclass(registry.frames.get(name).Config, ReplayConfig)]
 SMALL = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 100}
 SMALL |= {"rollout_num": 2, "used_rollout_num": 1}
 SMALL |= {"conjugate_iterations": 4}  # each amplifies round-off
