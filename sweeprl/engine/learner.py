@@ -382,7 +382,8 @@ class Learner(Acting):
             for number, batch in enumerate(batches, done):
                 active = None if number < fewest else counts > number
                 mask = None if active is None else self._column(active)
-                for loss, record, own in self._learn(self._losses, batch, active, mask, True):
+                learned = self._learn(self._losses, batch, active, mask, follows=True)
+                for loss, record, own in learned:
                     if priorities is not None and "priority" in record:
                         priorities.learn(self._lanes.leave(record["priority"]), own)
                     yield loss, {k: v for k, v in record.items() if k != "priority"}, own
@@ -602,17 +603,16 @@ class Learner(Acting):
 
         None where no lane's target moves.
         """
-        every = self._counts["update_steps"]
-        if not every.any():
-            assert isinstance(self.frame, ReplayFrame)
-            due = self._due(self.frame.follow_every, active)
-            if due is not None and not due.any():
-                return None
+        assert isinstance(self.frame, ReplayFrame)
+        is_copied = bool(self._counts["update_steps"].any())
+        due = self._due("update_steps" if is_copied else self.frame.follow_every, active)
+        if due is not None and not due.any():
+            return None
+        if is_copied:
+            rate = torch.ones(self.num_lanes, 1, device=self.device)
+        else:
             rate = self._lanes.settings["update_rate"].unsqueeze(1)
-            return rate if due is None else rate * self._column(due)
-        due = self.updates % every == 0
-        due = due if active is None else due & active
-        return self._column(due.astype(np.float32)) if due.any() else None
+        return rate if due is None else rate * self._column(due)
 
     @torch.no_grad()
     def _follow(self, rate: Tensor) -> None:
