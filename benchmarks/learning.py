@@ -96,16 +96,7 @@ CASES: dict[str, dict[str, Any]] = {
             optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
         ),
     ),
-    "a2c-pendulum": dict(
-        frame="A2C", env="Pendulum-v1", steps=500_000, num_envs=8,
-        frame_config=dict(
-            rollout_steps=8, batch_size=64, gae_lambda=0.9, discount=0.9, actor_update_times=1,
-            critic_update_times=1, gradient_max=0.5, normalize_advantage=False, optimizer="RMSprop",
-            optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
-            model_kwargs=[dict(log_std=math.log(0.5)), {}],
-        ),
-    ),
-    # sb3-contrib's defaults and rl_zoo3's two directions; environments play them side by side here.
+    # sb3-contrib's defaults with two directions; environments play them side by side here.
     "ars-cartpole": dict(
         frame="ARS", env="CartPole-v1", steps=50_000, num_envs=4,
         frame_config=dict(
@@ -114,10 +105,10 @@ CASES: dict[str, dict[str, Any]] = {
         ),
     ),
     "ars-pendulum": dict(
-        frame="ARS", env="Pendulum-v1", steps=1_000_000, num_envs=16,
+        frame="ARS", env="Pendulum-v1", steps=1_000_000, num_envs=32,
         frame_config=dict(
-            rollout_num=32, used_rollout_num=16, noise_std_dev=0.1, learning_rate=0.05, optimizer="SGD",
-            normalize_state=False, model_kwargs=[dict(hidden=[16])],
+            rollout_num=16, used_rollout_num=8, noise_std_dev=0.5, learning_rate=1.0, optimizer="SGD",
+            normalize_state=False, model_kwargs=[dict(hidden=[16], bias=True)],
         ),
     ),
     "ppo-cartpole": dict(
@@ -161,6 +152,48 @@ CASES: dict[str, dict[str, Any]] = {
             rollout_steps=1024, batch_size=128, gae_lambda=0.95, discount=0.9, actor_update_times=1,
             critic_update_times=15, critic_learning_rate=1e-3, conjugate_iterations=15, kl_max_delta=0.01,
             value_weight=1.0, model_kwargs=[dict(log_std=math.log(0.5)), {}],
+        ),
+    ),
+    "ddpg-pendulum": dict(
+        frame="DDPG", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[400, 300])] * 4,
+        ),
+    ),
+    "td3-pendulum": dict(
+        frame="TD3", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[400, 300])] * 6,
+        ),
+    ),
+    # Neither is in stable-baselines3: the settings of ddpg-pendulum with what these frames add.
+    "ddpgper-pendulum": dict(
+        frame="DDPGPer", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[400, 300])] * 4, priority_beta_steps=20_000,
+        ),
+    ),
+    "hddpg-pendulum": dict(
+        frame="HDDPG", env="Pendulum-v1", steps=20_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[400, 300])] * 4, q_decrease_rate=0.5,
+        ),
+    ),
+    # Of discrete actions the actor gives probabilities; stable-baselines3 has no such thing.
+    "ddpg-cartpole": dict(
+        frame="DDPG", env="CartPole-v1", steps=50_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=1e-4, critic_learning_rate=1e-3, batch_size=128, replay_size=50_000,
+            warmup_steps=1000, update_rate=0.02, collect_steps=64, updates_per_step=0.5,
+            model_kwargs=[dict(hidden=[64, 64])] * 4,
         ),
     ),
     "sac-pendulum": dict(

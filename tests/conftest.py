@@ -22,6 +22,10 @@ ENV_OF_FRAME = {
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
     "TRPO": "CartPole-v1",
+    "DDPG": "Pendulum-v1",
+    "TD3": "Pendulum-v1",
+    "DDPGPer": "Pendulum-v1",
+    "HDDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
 }
 

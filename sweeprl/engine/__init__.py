@@ -3,6 +3,7 @@
 from sweeprl.engine.judge import AgentRows, Judge
 from sweeprl.engine.lanes import Lanes, Stack
 from sweeprl.engine.learner import LANES_COLLECT_STEPS, Learner
+from sweeprl.engine.memory import ActingMemory
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer, RunningMoments
 from sweeprl.engine.optimizer import LaneOptimizer
 from sweeprl.engine.replay import FieldLayout, ReplayBuffer
@@ -11,6 +12,7 @@ from sweeprl.engine.streams import LaneStreams
 
 __all__ = [
     "LANES_COLLECT_STEPS",
+    "ActingMemory",
     "AgentRows",
     "FieldLayout",
     "Judge",

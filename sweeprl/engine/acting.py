@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sweeprl.config import Discrete
 from sweeprl.engine.lanes import Lanes
+from sweeprl.engine.memory import ActingMemory
 from sweeprl.engine.normalizer import ObservationNormalizer
 from sweeprl.engine.search import Search
 from sweeprl.engine.streams import LaneStreams
@@ -35,6 +36,9 @@ class Acting:
     _streams: LaneStreams
     _search: Search | None = None
     _is_judged = False
+    _memory: ActingMemory | None = None
+    """Of the environments that agents learn in."""
+    _memory_of_judged: ActingMemory | None = None
 
     @property
     def num_lanes(self) -> int:
@@ -47,6 +51,7 @@ class Acting:
         states: NDArray[np.float32],
         ahead: int = 0,
         is_judged: bool = False,
+        begins: NDArray[np.bool_] | None = None,
         **act_kwargs: Any,
     ) -> NDArray[Any]:
         """Chooses an action for each environment.
@@ -56,6 +61,7 @@ class Acting:
                 greedily.
             ahead: steps that each environment has made since the last `store`.
             is_judged: whether this is an evaluation; it has random streams of its own.
+            begins: where an episode begins, `(N,)`; None is nowhere.
             **act_kwargs: keyword arguments of the frame's `act`.
 
         Returns:
@@ -68,14 +74,22 @@ class Acting:
         state = torch.from_numpy(states).view(self.num_lanes, -1, states.shape[-1]).to(self.device)
         noise = self.action_noise(state.shape[1], is_judged, act_kwargs)
         step = torch.from_numpy(self.env_steps + ahead * self.num_envs).float().to(self.device)
-        action = self.act_on(state, noise, step, act_kwargs)
+        starts = None
+        if begins is not None and self.frame.action_memory:
+            starts = torch.from_numpy(begins).view(state.shape[:2]).to(self.device)
+        action = self.act_on(state, noise, step, act_kwargs, starts)
         shape = (
             (len(states),) if isinstance(self.frame.spec.action, Discrete) else (len(states), -1)
         )
         return action.reshape(shape).cpu().numpy()
 
     def act_on(
-        self, state: Tensor, noise: Tensor, step: Tensor, act_kwargs: Mapping[str, Any]
+        self,
+        state: Tensor,
+        noise: Tensor,
+        step: Tensor,
+        act_kwargs: Mapping[str, Any],
+        begins: Tensor | None = None,
     ) -> Tensor:
         """Chooses actions where everything lies on the agents' device already.
 
@@ -84,6 +98,7 @@ class Acting:
             noise: from `action_noise`, `(L, E, K)`.
             step: environment steps of each lane so far, `(L,)` float32.
             act_kwargs: keyword arguments of the frame's `act`.
+            begins: where an episode begins, `(L, E)` bool; None is nowhere.
 
         Returns:
             `(L, E)` int64, `(L, E, K)` int64 or `(L, E, A)` float32; without L where it is 1.
@@ -93,6 +108,8 @@ class Acting:
             state = self._observation(state)
         if isinstance(frame, SearchFrame) and dict(act_kwargs) != _GREEDY:
             return self._act_each(frame, state, noise, step, act_kwargs)
+        if frame.action_memory:
+            noise = torch.cat([noise, self._carried(noise, act_kwargs, begins)], -1)
         action: Tensor = lanes.apply(
             ("act", repr(sorted(act_kwargs.items()))),
             lambda networks, hp, *args: frame.act(
@@ -125,6 +142,27 @@ class Acting:
             lanes.enter(step),
         )
         return action
+
+    def _carried(
+        self, noise: Tensor, act_kwargs: Mapping[str, Any], begins: Tensor | None
+    ) -> Tensor:
+        """Moves on what acting carries from step to step, `(L, E, M)`."""
+        memory = self._memory_for(noise.shape[1])
+        carried = self.frame.carry(memory.since(begins), noise, act_kwargs)
+        memory.numbers.copy_(carried)
+        return carried
+
+    def _memory_for(self, num_envs: int) -> ActingMemory:
+        """That of the learner's environments, or of those in which it is judged or asked."""
+        own = self._memory
+        if own is not None and own.num_envs == num_envs and not self._is_judged:
+            return own
+        if self._memory_of_judged is None or self._memory_of_judged.num_envs != num_envs:
+            self._memory_of_judged = self._new_memory(num_envs)
+        return self._memory_of_judged
+
+    def _new_memory(self, num_envs: int) -> ActingMemory:
+        return ActingMemory(self.num_lanes, num_envs, self.frame.action_memory, self.device)
 
     def action_noise(
         self, num_envs: int, is_judged: bool = False, act_kwargs: Mapping[str, Any] | None = None

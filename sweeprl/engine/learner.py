@@ -21,6 +21,7 @@ from sweeprl.engine.building import (
 )
 from sweeprl.engine.judge import AgentRows, read_rows
 from sweeprl.engine.lanes import Lanes, Stack
+from sweeprl.engine.means import RoundMeans
 from sweeprl.engine.multi_step import joined
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
@@ -46,6 +47,13 @@ _BLOCK_NUMBERS = {"cpu": 2_000_000, "cuda": 100_000_000}
 
 _STATES = ("state", "next_state")
 _SCALARS = frozenset({"reward", "terminated", "weight"})
+
+_Turn = tuple[int, bool]
+"""A loss that an update descends, by number, and whether all lanes have descended it equally often
+before."""
+
+_Descent = tuple[int, dict[str, Tensor], Tensor | None]
+"""Number of a loss, its value and what it logs, by name, and which lanes descended it, `(L, 1)`."""
 
 LANES_COLLECT_STEPS = 64
 """Steps of each environment between two rounds of updates, where no episode marks the rounds."""
@@ -145,6 +153,7 @@ class Learner(Acting):
     ) -> None:
         spec, config, num = self.frame.spec, self.frame.config, len(self.frames)
         self._layout = FieldLayout.of(spec)
+        self._memory = self._new_memory(self.num_envs) if self.frame.action_memory else None
         self._replay: ReplayBuffer | None = None
         if isinstance(config, ReplayConfig):
             self._replay = self._replay_buffer(
@@ -205,7 +214,7 @@ class Learner(Acting):
         self.env_steps[lane] = self.updates[lane] = self._owed[lane] = 0
         for name, values in self._counts.items():
             values[lane] = getattr(frame.config, name) or 0
-        for memory in (self._replay, self._observation, self._reward):
+        for memory in (self._replay, self._observation, self._reward, self._memory):
             if memory is not None:
                 memory.reset(lane)
         if self._search is not None:
@@ -228,9 +237,11 @@ class Learner(Acting):
             self._observation,
             self._reward,
             self._search,
+            self._memory,
         ):
             if part is not None:
                 part.keep(kept)
+        self._memory_of_judged = None
         self.frames = [self.frames[lane] for lane in kept]
         self.env_steps, self.updates = self.env_steps[kept], self.updates[kept]
         self._owed = self._owed[kept]
@@ -322,8 +333,8 @@ class Learner(Acting):
         """Runs one round of updates: all that the stored steps entitle to.
 
         Returns:
-            Mean of each loss and of what it logs over the round, `(L,)`, 0 for a lane without
-            updates; empty if there was nothing to do.
+            Mean of each loss and of what it logs over the round, `(L,)`, nan for a lane that did
+            not descend it; empty if there was nothing to do.
 
         Raises:
             Diverged: a loss or a parameter is not finite; the learner is back in a state in which
@@ -331,39 +342,25 @@ class Learner(Acting):
         """
         before = self.updates.copy()
         self._fail(self._snapshot.renew(self.updates))
-        logs = self._round()
-        self._go_back(faults_of_losses(logs))
+        means = RoundMeans(self._lanes)
+        for number, record, active in self._rounds():
+            means.add(number, record, active)
+        self._go_back(faults_of_losses(means.means(where_none=0.0)))
         made = self.updates - before
         # A search does not see in its losses whether parameters are finite; its updates are few.
         age = int(made.max())
         self._snapshot.grow_old(age if self._search is None else age * SNAPSHOT_UPDATES)
         for optimizer in self._optimizers.values():
             optimizer.step_schedule(np.flatnonzero(made).tolist())
-        return logs
+        return means.means()
 
     def _go_back(self, faults: Faults) -> None:
         for lane in faults:
             self._snapshot.go_back(lane, self.updates)
         self._fail(faults)
 
-    def _round(self) -> dict[str, Tensor]:
-        sums: dict[str, Tensor] = {}
-        counts: dict[str, int | Tensor] = {}
-        for record, active in self._rounds():
-            made: int | Tensor = 1
-            if active is not None:
-                made = active.squeeze(1)
-                record = {k: torch.where(made, v, 0.0) for k, v in record.items()}
-            for name, value in record.items():
-                sums[name] = sums[name] + value if name in sums else value.clone()
-                counts[name] = counts.get(name, 0) + made
-        return {
-            name: self._lanes.leave(total) / _at_least_one(counts[name])
-            for name, total in sums.items()
-        }
-
-    def _rounds(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
-        """Makes the updates of a round one by one; yields what is logged, and by which lanes."""
+    def _rounds(self) -> Iterator[_Descent]:
+        """Makes the updates of a round one by one; yields what each loss logs."""
         if self._replay is not None:
             yield from self._replay_updates()
         elif self._search is not None:
@@ -371,7 +368,7 @@ class Learner(Acting):
         else:
             yield from self._rollout_updates()
 
-    def _replay_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+    def _replay_updates(self) -> Iterator[_Descent]:
         counts = self._owed.astype(np.int64)
         self._owed -= counts
         batch_size, done, total = int(self._counts["batch_size"].max()), 0, int(counts.max())
@@ -385,10 +382,11 @@ class Learner(Acting):
             for number, batch in enumerate(batches, done):
                 active = None if number < fewest else counts > number
                 mask = None if active is None else self._column(active)
-                record = self._learn(self._losses, batch, active, mask, follows=True)
-                if priorities is not None:
-                    priorities.learn(self._lanes.leave(record["priority"]), mask)
-                yield {k: v for k, v in record.items() if k != "priority"}, mask
+                learned = self._learn(self._losses, batch, active, mask, follows=True)
+                for loss, record, own in learned:
+                    if priorities is not None and "priority" in record:
+                        priorities.learn(self._lanes.leave(record["priority"]), own)
+                    yield loss, {k: v for k, v in record.items() if k != "priority"}, own
             done += block
 
     @property
@@ -415,7 +413,7 @@ class Learner(Acting):
         if (sizes != batch_size).any():
             places = torch.arange(batch_size, device=self.device)
             fields["weight"] = fields["weight"] * (places < rows_used.view(-1, 1, 1))
-        size = self.frame.spec.action.size
+        size = self.frame.loss_noise
         for loss in self._losses:
             if loss.is_noisy:
                 wide = self._streams.batches(
@@ -439,7 +437,7 @@ class Learner(Acting):
     def _steps_ahead(self) -> int | None:
         return self.frame.steps_ahead if isinstance(self.frame, ReplayFrame) else None
 
-    def _rollout_updates(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+    def _rollout_updates(self) -> Iterator[_Descent]:
         fields, config = self._prepared_rollout(), self.frame.config
         assert isinstance(config, RolloutConfig)
         rows = fields["reward"].shape[1]
@@ -456,7 +454,7 @@ class Learner(Acting):
 
     def _batch_updates(
         self, losses: Sequence[Loss], fields: Mapping[str, Tensor], batch_size: int
-    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+    ) -> Iterator[_Descent]:
         """Goes through the rows of a rollout, `(L, R, ...)`, batch by batch."""
         columns = [torch.split(value, batch_size, 1) for value in fields.values()]
         for number, values in enumerate(zip(*columns, strict=True)):
@@ -466,9 +464,9 @@ class Learner(Acting):
             batch = {k: self._lanes.enter(v) for k, v in zip(fields, values, strict=True)}
             some = None if takes_part.all() else takes_part
             mask = None if some is None else self._column(some)
-            yield self._learn(losses, batch, some, mask, follows=False), mask
+            yield from self._learn(losses, batch, some, mask, follows=False)
 
-    def _search_updates(self, search: Search) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+    def _search_updates(self, search: Search) -> Iterator[_Descent]:
         """Makes an update in each lane whose episodes are all played, and lets it begin anew."""
         due = search.is_complete
         if not due.any():
@@ -476,7 +474,7 @@ class Learner(Acting):
         batch = {key: self._lanes.enter(value) for key, value in search.batch().items()}
         some = None if due.all() else due
         mask = None if some is None else self._column(some)
-        yield self._learn(self._losses, batch, some, mask, follows=False), mask
+        yield from self._learn(self._losses, batch, some, mask, follows=False)
         search.go_on(np.flatnonzero(due).tolist())
 
     def _order(self, rows: int) -> Tensor:
@@ -508,7 +506,7 @@ class Learner(Acting):
         active: NDArray[np.bool_] | None,
         mask: Tensor | None,
         follows: bool,
-    ) -> dict[str, Tensor]:
+    ) -> list[_Descent]:
         """Makes one update, on a GPU as one graph.
 
         Args:
@@ -518,50 +516,72 @@ class Learner(Acting):
             mask: the same on the learner's device, `(L, 1)`.
             follows: whether target networks follow.
         """
-        is_in_step = self.num_lanes == 1 or bool((self.updates == self.updates[0]).all())
-        self.updates += 1 if active is None else active
+        turns, masks = self._turns(losses, active, mask)
         rate = self._follow_rate(active) if follows else None
         if self.num_lanes == 1:
-            return self._descend(losses, is_in_step, batch, mask, rate)
-        names = tuple(loss.name for loss in losses)
-        key = (names, tuple(batch["reward"].shape), mask is None, rate is None, is_in_step)
-        if key not in self._updates:
-            can_capture = all(o.is_capturable for o in self._optimizers.values())
-            device = self.device if can_capture else "cpu"
-            self._updates[key] = Captured(
-                lambda *args: self._descend(losses, is_in_step, *args), torch.device(device)
-            )
-        record: dict[str, Tensor] = self._updates[key](batch, mask, rate)
-        return record
+            records = self._descend(turns, batch, masks, rate)
+        else:
+            shape, are_all = tuple(batch["reward"].shape), tuple(own is None for own in masks)
+            key = (turns, shape, are_all, rate is None)
+            if key not in self._updates:
+                can_capture = all(o.is_capturable for o in self._optimizers.values())
+                device = self.device if can_capture else "cpu"
+                self._updates[key] = Captured(
+                    lambda *args: self._descend(turns, *args), torch.device(device)
+                )
+            records = self._updates[key](batch, masks, rate)
+        together = zip(turns, records, masks, strict=True)
+        return [(number, record, own) for (number, _), record, own in together]
+
+    def _turns(
+        self, losses: Sequence[Loss], active: NDArray[np.bool_] | None, mask: Tensor | None
+    ) -> tuple[tuple[_Turn, ...], list[Tensor | None]]:
+        """Counts an update, and finds out which losses it descends and which lanes do so."""
+        before = self.updates
+        self.updates = before + (1 if active is None else active)
+        turns, masks = [], []
+        for number, loss in enumerate(self._losses):
+            if loss not in losses:
+                continue
+            due = self._due(loss.every, active)
+            if due is None or due.any():
+                steps = before if loss.every is None else before // self._counts[loss.every]
+                turns.append((number, bool((steps == steps[0]).all())))
+                masks.append(mask if due is None or due is active else self._column(due))
+        return tuple(turns), masks
+
+    def _due(self, every: str | None, active: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Which lanes, of those that took part in an update, are due, `(L,)`; None is all."""
+        if every is None:
+            return active
+        due: NDArray[np.bool_] = self.updates % self._counts[every] == 0
+        due = due if active is None else due & active
+        return None if due.all() else due
 
     def _descend(
         self,
-        losses: Sequence[Loss],
-        is_in_step: bool,
+        turns: Sequence[_Turn],
         batch: dict[str, Tensor],
-        active: Tensor | None,
+        masks: Sequence[Tensor | None],
         follow: Tensor | None,
-    ) -> dict[str, Tensor]:
+    ) -> list[dict[str, Tensor]]:
         """Takes one gradient step on each loss in turn, and moves the target networks."""
-        record: dict[str, Tensor] = {}
-        for index, loss in enumerate(self._losses):
-            if loss not in losses:
-                continue
-            own = batch
+        records = []
+        for (index, is_in_step), active in zip(turns, masks, strict=True):
+            loss, own = self._losses[index], batch
             if loss.is_noisy:
                 own = {key: value for key, value in batch.items() if not key.startswith("noise/")}
                 own["noise"] = batch[f"noise/{loss.name}"]
             find = self._lanes.estimate if loss.is_estimated else self._lanes.descend
             value, logs = find(loss.name, _rule(loss), self._lanes.stacks[index], own)
-            record[loss.name] = value
-            record.update(logs)
             if loss.step is None:
                 self._optimizers[index].step(active, is_in_step)
             else:
-                record.update(self._step(loss, self._lanes.stacks[index], own, active))
+                logs = logs | self._step(loss, self._lanes.stacks[index], own, active)
+            records.append({loss.name: value, **logs})
         if follow is not None:
             self._follow(follow)
-        return record
+        return records
 
     def _step(
         self, loss: Loss, stack: Stack, batch: dict[str, Tensor], active: Tensor | None
@@ -583,13 +603,16 @@ class Learner(Acting):
 
         None where no lane's target moves.
         """
-        every = self._counts["update_steps"]
-        if not every.any():
+        assert isinstance(self.frame, ReplayFrame)
+        is_copied = bool(self._counts["update_steps"].any())
+        due = self._due("update_steps" if is_copied else self.frame.follow_every, active)
+        if due is not None and not due.any():
+            return None
+        if is_copied:
+            rate = torch.ones(self.num_lanes, 1, device=self.device)
+        else:
             rate = self._lanes.settings["update_rate"].unsqueeze(1)
-            return rate if active is None else rate * self._column(active)
-        due = self.updates % every == 0
-        due = due if active is None else due & active
-        return self._column(due.astype(np.float32)) if due.any() else None
+        return rate if due is None else rate * self._column(due)
 
     @torch.no_grad()
     def _follow(self, rate: Tensor) -> None:
@@ -670,6 +693,7 @@ class Learner(Acting):
             "replay": self._replay.state_dict(lane) if self._replay else None,
             "reward": self._reward.state_dict(lane) if self._reward else None,
             "search": self._search.state_dict(lane) if self._search else None,
+            "memory": self._memory.state_dict(lane) if self._memory else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any], lane: int = 0) -> None:
@@ -684,6 +708,8 @@ class Learner(Acting):
             self._replay.load_state_dict(state["replay"], lane)
         if self._reward is not None:
             self._reward.load_state_dict(state["reward"], lane)
+        if self._memory is not None:
+            self._memory.load_state_dict(state["memory"], lane)
         if self._search is not None:
             self._search.load_state_dict(state["search"], lane)
 
@@ -711,10 +737,6 @@ def _cut(rollout: dict[str, Tensor], kept: Tensor | None) -> dict[str, Tensor]:
     steps = torch.arange(1, truncated.shape[1] + 1).unsqueeze(1) * truncated.shape[2]
     is_beyond = (steps >= kept.unsqueeze(2)).to(truncated.device)
     return {**rollout, "truncated": truncated.masked_fill(is_beyond, 1.0)}
-
-
-def _at_least_one(count: int | Tensor) -> int | Tensor:
-    return count.clamp_min(1) if isinstance(count, Tensor) else count
 
 
 def _rule(loss: Loss) -> Any:

@@ -24,6 +24,7 @@ class Actor(Protocol):
         states: NDArray[np.float32],
         ahead: int = 0,
         is_judged: bool = False,
+        begins: NDArray[np.bool_] | None = None,
         **act_kwargs: Any,
     ) -> NDArray[Any]:
         """Chooses an action for each observation `(N, D)`.
@@ -32,6 +33,7 @@ class Actor(Protocol):
             states: the observations.
             ahead: steps into the chunk.
             is_judged: whether this is an evaluation, which must leave the training as it would be.
+            begins: where an episode begins with this action, `(N,)`; None is nowhere.
             **act_kwargs: of the environment's config.
         """
 
@@ -94,6 +96,7 @@ class RLDataset(IterableDataset[DatasetResult]):
         self.env_steps = self.num_episodes = 0
         self._state: NDArray[np.float32] | None = None
         self._over: NDArray[np.bool_] | None = None  # whose episode ended in the last step
+        self._begins: NDArray[np.bool_] | None = None  # whose episode begins in the next one
         self._lengths = np.zeros(copies.num, int)
         self._returns = np.zeros(copies.num)
         self._begin: _Place | None = None
@@ -117,7 +120,7 @@ class RLDataset(IterableDataset[DatasetResult]):
     def collect(self, num_steps: int | None) -> DatasetResult:
         """Plays `num_steps` steps of each environment, or one whole episode."""
         if self._state is None:
-            self._state = self.copies.reset()
+            self._state = self._reset()
         self._begin = self._place()
         chunk = _Chunk()
         episodes: list[Episode] = []
@@ -128,6 +131,10 @@ class RLDataset(IterableDataset[DatasetResult]):
                 break
         self._begin = None
         return DatasetResult(chunk.transitions(), episodes)
+
+    def _reset(self) -> NDArray[np.float32]:
+        self._begins = np.ones(self.copies.num, bool)
+        return self.copies.reset()
 
     def _place(self) -> _Place:
         return _Place(
@@ -141,11 +148,17 @@ class RLDataset(IterableDataset[DatasetResult]):
 
     def _advance(self, chunk: _Chunk) -> list[Episode]:
         if self._over is not None:
-            self._state, self._over = self.copies.restart(self._over), None
+            self._state, self._begins = self.copies.restart(self._over), self._over
+            self._over = None
         assert self._state is not None
         actions = self.agent.act(
-            self._state, ahead=len(chunk), is_judged=self.is_judged, **self.act_kwargs
+            self._state,
+            ahead=len(chunk),
+            is_judged=self.is_judged,
+            begins=self._begins,
+            **self.act_kwargs,
         )
+        self._begins = None
         step = self._within_budget(self.copies.step(actions))
         chunk.append(self._state, actions, step)
         self.env_steps += int(step.valid.sum())
@@ -206,7 +219,7 @@ class RLDataset(IterableDataset[DatasetResult]):
             self._returns = np.asarray(state["returns"])
             self._over = None if state["over"] is None else np.asarray(state["over"])
             return True
-        self._state = self.copies.reset()
+        self._state = self._reset()
         return False
 
 

@@ -26,9 +26,17 @@ class LaneAgents(Actor, Protocol):
     """What environments of lanes need of a learner; it acts for `(L * E, D)`, lane after lane."""
 
     def act_on(
-        self, state: Tensor, noise: Tensor, step: Tensor, act_kwargs: Mapping[str, Any]
+        self,
+        state: Tensor,
+        noise: Tensor,
+        step: Tensor,
+        act_kwargs: Mapping[str, Any],
+        begins: Tensor | None = None,
     ) -> Tensor:
-        """Chooses actions for observations `(L, E, D)` on the learner's device."""
+        """Chooses actions for observations `(L, E, D)` on the learner's device.
+
+        An episode begins where `begins`, `(L, E)`; None is nowhere.
+        """
 
     def action_noise(
         self, num_envs: int, is_judged: bool = False, act_kwargs: Mapping[str, Any] | None = None

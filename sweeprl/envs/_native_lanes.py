@@ -45,7 +45,9 @@ class NativeLanes(LaneEnvs):
             if self._state is None or self._over.any():
                 self._state = self._copies.restart(self._over)
             before = self._state
-            actions = agents.act(before[self._slots], ahead=ahead, **act_kwargs)
+            actions = agents.act(
+                before[self._slots], ahead=ahead, begins=self._over[self._slots], **act_kwargs
+            )
             everyone = np.zeros((self._copies.num, *actions.shape[1:]), actions.dtype)
             everyone[self._slots] = actions
             step = self._copies.step(everyone)

@@ -74,9 +74,10 @@ class SlotLanes(LaneEnvs):
         """Plays `num_steps` steps in every slot."""
         steps = []
         for ahead in range(num_steps):
-            self._restart(np.flatnonzero(self._over))
+            begins = self._over.copy()
+            self._restart(np.flatnonzero(begins))
             state = self._state.copy()
-            actions = agents.act(state, ahead=ahead, **act_kwargs)
+            actions = agents.act(state, ahead=ahead, begins=begins, **act_kwargs)
             steps.append((state, actions.reshape(len(state), -1), *self._step(actions)))
         return chunk_of(steps)
 
@@ -85,8 +86,11 @@ class SlotLanes(LaneEnvs):
         self._over[:], self._episodes[:] = True, -1
         self._restart(np.arange(len(self._envs)))
         totals, is_running = np.zeros(len(self._envs)), ~self._over
+        begins = np.ones(len(self._envs), bool)
         while is_running.any():
-            actions = agents.act(self._state.copy(), is_judged=True, **act_kwargs)
+            state = self._state.copy()
+            actions = agents.act(state, is_judged=True, begins=begins.copy(), **act_kwargs)
+            begins[:] = False
             reward, _, _, _, valid = self._step(actions, is_running)
             totals += reward * valid
             is_running &= ~self._over

@@ -114,7 +114,9 @@ class TensorLanes(LaneEnvs):
         copies = self._copies
         copies.restart(self._over)
         before = copies.observation.clone()
-        action, (after, reward, terminated, truncated) = self._act(agents, act_kwargs, noise)
+        action, (after, reward, terminated, truncated) = self._act(
+            agents, act_kwargs, noise, self._over
+        )
         row = (before, action.float(), reward, after, terminated, truncated)
         for column, values in zip(self._columns, row, strict=True):
             column.index_copy_(0, self._time, values.unsqueeze(0))
@@ -123,11 +125,13 @@ class TensorLanes(LaneEnvs):
         self._steps += self.num_envs
 
     def _act(
-        self, agents: LaneAgents, act_kwargs: Mapping[str, Any], noise: Tensor
+        self, agents: LaneAgents, act_kwargs: Mapping[str, Any], noise: Tensor, begins: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Steps every copy once; returns actions `(N, A)` and what `TensorCopies.step` does."""
         state = self._copies.observation.view(self.num_lanes, self.num_envs, -1)
-        action = agents.act_on(state, noise, self._steps, act_kwargs).reshape(len(self._over), -1)
+        starts = begins.view(self.num_lanes, self.num_envs)
+        action = agents.act_on(state, noise, self._steps, act_kwargs, starts)
+        action = action.reshape(len(self._over), -1)
         return action, self._copies.step(
             action if action.is_floating_point() else action.squeeze(1)
         )
@@ -139,11 +143,13 @@ class TensorLanes(LaneEnvs):
             self.begin(lane, seed)
         copies.restart(self._over)
         running = torch.ones(copies.num, dtype=torch.bool, device=self._device)
+        begins = running.clone()
         totals = torch.zeros(copies.num, dtype=torch.float64, device=self._device)
         self._steps.copy_(torch.from_numpy(agents.env_steps))
 
         def advance(noise: Tensor) -> None:
-            _, (_, reward, terminated, truncated) = self._act(agents, act_kwargs, noise)
+            _, (_, reward, terminated, truncated) = self._act(agents, act_kwargs, noise, begins)
+            begins.zero_()
             totals.add_(torch.where(running, reward, 0.0))
             running.logical_and_(~(terminated | truncated))
 

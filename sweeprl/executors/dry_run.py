@@ -147,6 +147,7 @@ class _Idle:
         states: NDArray[np.float32],
         ahead: int = 0,
         is_judged: bool = False,
+        begins: NDArray[np.bool_] | None = None,
         **act_kwargs: Any,
     ) -> NDArray[Any]:
         action = self._spec.action
@@ -156,7 +157,12 @@ class _Idle:
         return np.zeros((self._num, action.size), kind)
 
     def act_on(
-        self, state: Tensor, noise: Tensor, step: Tensor, act_kwargs: Mapping[str, Any]
+        self,
+        state: Tensor,
+        noise: Tensor,
+        step: Tensor,
+        act_kwargs: Mapping[str, Any],
+        begins: Tensor | None = None,
     ) -> Tensor:
         actions = torch.as_tensor(self.act(np.zeros(0, np.float32)))
         return actions.view(len(_SEEDS), -1, *actions.shape[1:])

@@ -42,7 +42,7 @@ class LaneLedger:
         logs: Mapping[str, NDArray[np.float64]],
         has_learned: NDArray[np.bool_],
     ) -> None:
-        """Takes in a chunk, and the losses `(L,)` of the lanes that learned from it."""
+        """Takes in a chunk, and the losses `(L,)` of lanes that learned from it; nan is none."""
         episodes = result.episodes
         self._append(episodes)
         ended = np.bincount(episodes.lane, minlength=len(self.num_episodes)).astype(float)
@@ -50,7 +50,8 @@ class LaneLedger:
             sums = np.bincount(episodes.lane, values, len(self.num_episodes))
             self._collect(f"train/{name}", sums, ended)
         for name, losses in logs.items():
-            self._collect(f"learn/{name}", np.where(has_learned, losses, 0.0), has_learned * 1.0)
+            counts = has_learned & ~np.isnan(losses)
+            self._collect(f"learn/{name}", np.where(counts, losses, 0.0), counts * 1.0)
 
     def _append(self, episodes: EpisodeTable) -> None:
         order = np.argsort(episodes.lane, kind="stable")

@@ -169,7 +169,8 @@ class ActorCritic(RolloutFrame):
         gain = self.gain(log_prob, batch, self.advantage(batch), hp)
         if self.config.entropy_weight is not None:
             gain = gain + hp["entropy_weight"] * entropy
-        return -weighted_mean(gain, weight), {"entropy": entropy.detach().mean()}
+        logs = {"entropy": weighted_mean(entropy.detach(), weight)}
+        return -weighted_mean(gain, weight), logs
 
     def advantage(self, batch: Batch) -> Tensor:
         """Advantages `(B,)` as the actor is given them."""

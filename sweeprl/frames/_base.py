@@ -88,7 +88,7 @@ class Loss:
         function: `(networks, batch, hyperparameters)` to the loss, a scalar, and further scalars
             to log. It sees one lane. Of a frame that replays by priority, one loss also returns,
             as `priority` `(B,)`, the transitions' new priorities.
-        is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, A)`.
+        is_noisy: whether `batch["noise"]` is to hold standard normal numbers, `(B, loss_noise)`.
         passes: for on-policy frames, how many times it goes through the rollout.
         is_whole: for on-policy frames, whether its batch is the whole rollout, instead of
             minibatches of `batch_size`.
@@ -99,6 +99,8 @@ class Loss:
             rates and `gradient_max` have no part in it.
         is_estimated: whether `function` returns its gradient itself, as `gradient` `(P,)` among
             what it logs, and is not to be differentiated.
+        every: for off-policy frames, the masked setting that says once in how many updates it is
+            descended; None is in each.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Loss:
     is_whole: bool = False
     step: StepFunction | None = None
     is_estimated: bool = False
+    every: str | None = None
 
 
 class Frame(ABC):
@@ -160,7 +163,8 @@ class Frame(ABC):
         Args:
             networks: one callable for each role.
             state: observations of one lane's environments, `(E, D)`.
-            noise: standard normal numbers, `(E, action_noise)`.
+            noise: standard normal numbers, `(E, action_noise)`, and after them what `carry`
+                returned, `(E, action_memory)`.
             hp: the lane's traced settings.
             step: environment steps that the lane has made, a scalar.
             greedy: act as well as is known, without exploring.
@@ -186,6 +190,35 @@ class Frame(ABC):
         """How many normal numbers `act` needs for each environment."""
         return self.spec.action.size
 
+    @property
+    def action_memory(self) -> int:
+        """How many numbers acting carries from step to step in each environment."""
+        return 0
+
+    def carry(self, memory: Tensor, noise: Tensor, act_kwargs: Mapping[str, Any]) -> Tensor:
+        """Moves on, before acting, what acting carries from step to step.
+
+        Args:
+            memory: what it was after the step before, 0 where an episode begins, `(...,
+                action_memory)`.
+            noise: standard normal numbers, `(..., action_noise)`.
+            act_kwargs: keyword arguments of `act`.
+
+        Returns:
+            `(..., action_memory)`
+        """
+        return memory
+
+    @property
+    def loss_noise(self) -> int:
+        """How many normal numbers a noisy loss needs for each transition."""
+        return self.spec.action.size
+
+    @property
+    def network_spec(self) -> EnvSpec:
+        """The environment as networks see it, of which their dimensions are filled in."""
+        return self.spec
+
     @abstractmethod
     def default_network(self, role: Role) -> type[nn.Module]:
         """The class that plays `role` where the config names the role's default."""
@@ -205,7 +238,9 @@ class Frame(ABC):
         )
         for role, (model, args, kwargs) in zip(self.roles, settings, strict=True):
             default = (role.default, self.default_network(role))
-            built[role.name] = self.resolver.network(model, args, kwargs, self.spec, default)
+            built[role.name] = self.resolver.network(
+                model, args, kwargs, self.network_spec, default
+            )
             if role.follows is not None:
                 self._copy(role, built)
         built.update(self.own_networks())
@@ -312,6 +347,9 @@ class ReplayFrame(Frame):
     """
 
     config: ReplayConfig
+    follow_every: ClassVar[str | None] = None
+    """The masked setting that says once in how many updates target networks follow by their
+    `update_rate`; None is after each."""
 
     @property
     def steps_ahead(self) -> int | None:

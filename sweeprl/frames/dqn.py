@@ -134,7 +134,7 @@ class DQN(ReplayFrame):
         """Mean criterion of the temporal-difference error, equation 2 of the paper."""
         q_tm1, target = self.values(networks, batch, hp)
         loss = weighted_mean(self.criterion(q_tm1, target).expand_as(target), batch["weight"])
-        return loss, {"q_value": q_tm1.detach().mean()}
+        return loss, {"q_value": weighted_mean(q_tm1.detach(), batch["weight"])}
 
     def values(
         self, networks: Networks, batch: Batch, hp: Hyperparameters

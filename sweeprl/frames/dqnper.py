@@ -37,5 +37,6 @@ class DQNPer(DQN):
         """Mean criterion of the temporal-difference error, weighted by importance."""
         q_tm1, target = self.values(networks, batch, hp)
         error = batch["importance"] * self.criterion(q_tm1, target)
-        logs = {"q_value": q_tm1.detach().mean(), "priority": (target - q_tm1).detach().abs()}
-        return weighted_mean(error, batch["weight"]), logs
+        weight, priority = batch["weight"], (target - q_tm1).detach().abs()
+        logs = {"q_value": weighted_mean(q_tm1.detach(), weight), "priority": priority}
+        return weighted_mean(error, weight), logs

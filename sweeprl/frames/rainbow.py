@@ -94,11 +94,9 @@ class RAINBOW(DQN):
         p_tm1 = select_action_distribution(p, batch["action"])
         error = categorical_cross_entropy(target, p_tm1)
         divergence = error.detach() - categorical_cross_entropy(target, target)
-        logs = {
-            "q_value": self.action_values(p_tm1.detach(), hp).mean(),
-            "priority": divergence.clamp_min(0.0),
-        }
-        return weighted_mean(batch["importance"] * error, batch["weight"]), logs
+        q_tm1, weight = self.action_values(p_tm1.detach(), hp), batch["weight"]
+        logs = {"q_value": weighted_mean(q_tm1, weight), "priority": divergence.clamp_min(0.0)}
+        return weighted_mean(batch["importance"] * error, weight), logs
 
     def target(self, networks: Networks, batch: Batch, hp: Hyperparameters) -> Tensor:
         """Distributions `(B, K)` of the returns after the steps of the batch."""

@@ -170,7 +170,8 @@ class SAC(ReplayFrame):
         q_1 = networks.critic(state=batch["state"], action=batch["action"]).squeeze(-1)
         q_2 = networks.critic2(state=batch["state"], action=batch["action"]).squeeze(-1)
         error = (self.criterion(q_1, target) + self.criterion(q_2, target)).expand_as(target)
-        return weighted_mean(error, batch["weight"]), {"q_value": q_1.detach().mean()}
+        weight = batch["weight"]
+        return weighted_mean(error, weight), {"q_value": weighted_mean(q_1.detach(), weight)}
 
     def actor_loss(
         self, networks: Networks, batch: Batch, hp: Hyperparameters
@@ -187,9 +188,9 @@ class SAC(ReplayFrame):
         log_alpha = networks.temperature()
         alpha = log_alpha.detach().exp()
         value = weighted_mean(soft_value(q_1, q_2, log_prob, alpha), weight)
-        surplus = weighted_mean(log_prob.detach(), weight) + hp["target_entropy"]
-        logs = {"alpha": alpha, "entropy": -log_prob.detach().mean()}
-        return -value - log_alpha * surplus, logs
+        entropy = -weighted_mean(log_prob.detach(), weight)
+        surplus = hp["target_entropy"] - entropy
+        return -value - log_alpha * surplus, {"alpha": alpha, "entropy": entropy}
 
     def sample(self, networks: Networks, state: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Draws an action `(B, A)` and its log-density `(B,)` for each state."""

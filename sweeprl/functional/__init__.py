@@ -7,6 +7,13 @@ from sweeprl.functional.distribution import (
     categorical_projection,
     select_action_distribution,
 )
+from sweeprl.functional.exploration import (
+    as_probabilities,
+    clipped_normal_noise,
+    ornstein_uhlenbeck,
+    smoothing_noise,
+    uniform_noise,
+)
 from sweeprl.functional.policy import (
     categorical_entropy,
     categorical_kl,
@@ -31,6 +38,7 @@ from sweeprl.functional.trust_region import (
 )
 from sweeprl.functional.value import (
     double_q_value,
+    hysteretic_target,
     select_action_value,
     soft_value,
     standardized,
@@ -41,6 +49,7 @@ from sweeprl.functional.value import (
 __all__ = [
     "Captured",
     "annealed",
+    "as_probabilities",
     "atoms",
     "backtracked",
     "categorical_cross_entropy",
@@ -49,6 +58,7 @@ __all__ = [
     "categorical_log_prob",
     "categorical_projection",
     "categorical_sample",
+    "clipped_normal_noise",
     "clipped_surrogate",
     "conjugate_gradient",
     "double_q_value",
@@ -58,12 +68,15 @@ __all__ = [
     "gaussian_kl",
     "gaussian_log_prob",
     "hessian_vector_product",
+    "hysteretic_target",
     "importance_weights",
     "n_step_return",
     "normal_at",
+    "ornstein_uhlenbeck",
     "search_gradient",
     "select_action_distribution",
     "select_action_value",
+    "smoothing_noise",
     "soft_value",
     "squashed_gaussian_log_prob",
     "standardized",
@@ -71,5 +84,6 @@ __all__ = [
     "surrogate",
     "td_target",
     "uniform_at",
+    "uniform_noise",
     "weighted_mean",
 ]

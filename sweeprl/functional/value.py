@@ -7,6 +7,7 @@ from torch import Tensor
 
 __all__ = [
     "double_q_value",
+    "hysteretic_target",
     "select_action_value",
     "soft_value",
     "standardized",
@@ -62,6 +63,27 @@ def double_q_value(q_t_value: Tensor, q_t_selector: Tensor) -> Tensor:
         `(B,)`
     """
     return select_action_value(q_t_value, q_t_selector.argmax(-1))
+
+
+def hysteretic_target(
+    q: Tensor, target: Tensor, increase_rate: Tensor, decrease_rate: Tensor
+) -> Tensor:
+    """Targets moved towards the values, by one rate where these would rise and one where fall.
+
+    Matignon, Laurent and Le Fort-Piat 2007, Hysteretic Q-Learning,
+    https://doi.org/10.1109/IROS.2007.4399095: `q + rate * delta` with `delta = target - q`.
+
+    Args:
+        q: values, `(B,)`.
+        target: `(B,)`.
+        increase_rate: share of a positive delta that is kept, a scalar.
+        decrease_rate: share of a negative delta, a scalar.
+
+    Returns:
+        `(B,)`
+    """
+    delta = target - q
+    return q + torch.where(delta >= 0, increase_rate, decrease_rate) * delta
 
 
 def soft_value(q_1: Tensor, q_2: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ from sweeprl.networks.linear import LinearActor
 from sweeprl.networks.mlp import (
     MLP,
     CategoricalActor,
+    DeterministicActor,
     GaussianActor,
+    ProbabilityActor,
     QCritic,
     QNet,
     SquashedGaussianActor,
@@ -17,11 +19,13 @@ from sweeprl.networks.resolve import Resolver, caller_globals
 __all__ = [
     "MLP",
     "CategoricalActor",
+    "DeterministicActor",
     "DistributionalQNet",
     "DuelingQNet",
     "GaussianActor",
     "LinearActor",
     "NoisyLinear",
+    "ProbabilityActor",
     "QCritic",
     "QNet",
     "Resolver",

@@ -26,7 +26,9 @@ from sweeprl.functional import (
 __all__ = [
     "MLP",
     "CategoricalActor",
+    "DeterministicActor",
     "GaussianActor",
+    "ProbabilityActor",
     "QCritic",
     "QNet",
     "SquashedGaussianActor",
@@ -154,6 +156,56 @@ class QCritic(nn.Module):
         """Returns `(B, 1)`."""
         value: Tensor = self.layers(torch.cat([state, action], -1))
         return value
+
+
+class DeterministicActor(nn.Module):
+    """An action `(B, A)` in [-1, 1] for each state.
+
+    Args:
+        state_dim: length of the observation.
+        action_dim: length of the action.
+        hidden: width of each hidden layer.
+        activation: name of an activation in `torch.nn`.
+    """
+
+    def __init__(
+        self,
+        state_dim: int,
+        action_dim: int,
+        hidden: Sequence[int] = (256, 256),
+        activation: str = "ReLU",
+    ) -> None:
+        super().__init__()
+        self.layers = MLP([state_dim, *hidden, action_dim], activation)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Returns `(B, A)`."""
+        return torch.tanh(self.layers(state))
+
+
+class ProbabilityActor(nn.Module):
+    """Probabilities `(B, A)` of discrete actions in each state.
+
+    Args:
+        state_dim: length of the observation.
+        action_num: number of actions.
+        hidden: width of each hidden layer.
+        activation: name of an activation in `torch.nn`.
+    """
+
+    def __init__(
+        self,
+        state_dim: int,
+        action_num: int,
+        hidden: Sequence[int] = (256, 256),
+        activation: str = "ReLU",
+    ) -> None:
+        super().__init__()
+        self.layers = MLP([state_dim, *hidden, action_num], activation)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Returns `(B, A)`, each row summing to 1."""
+        return torch.softmax(self.layers(state), -1)
 
 
 class CategoricalActor(nn.Module):

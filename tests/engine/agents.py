@@ -11,6 +11,7 @@ from sweeprl.config import (
     Continuous,
     Discrete,
     EnvSpec,
+    ReplayConfig,
     RolloutConfig,
     SearchConfig,
     TransitionConfig,
@@ -26,8 +27,13 @@ SPECS = {
     "RAINBOW": EnvSpec(4, Discrete(2)),
     "PPO": EnvSpec(4, Discrete(2)),
     "TRPO": EnvSpec(4, Discrete(2)),
+    "DDPG": EnvSpec(3, Continuous(1)),
+    "TD3": EnvSpec(3, Continuous(1)),
+    "DDPGPer": EnvSpec(3, Continuous(1)),
+    "HDDPG": EnvSpec(3, Continuous(1)),
     "SAC": EnvSpec(3, Continuous(1)),
 }
+REPLAY = [name for name in SPECS if issubclass(registry.frames.get(name).Config, ReplayConfig)]
 SMALL = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 100}
 SMALL |= {"rollout_num": 2, "used_rollout_num": 1}
 SMALL |= {"conjugate_iterations": 4}  # each amplifies round-off
@@ -73,6 +79,7 @@ def assert_same_lane(learner, lane, other, other_lane=0, atol=1e-5):
     assert_close(mine["optimizers"], theirs["optimizers"], atol)
     assert_close(mine["reward"], theirs["reward"], atol)
     assert_close(mine["search"], theirs["search"], atol)
+    assert_close(mine["memory"], theirs["memory"], atol)
     for key, value in (theirs["replay"] or {}).items():
         assert_close(mine["replay"][key], value, 0 if key in ("rows", "stored") else 10 * atol)
 

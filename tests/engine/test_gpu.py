@@ -20,6 +20,10 @@ SPECS = {
     "RAINBOW": EnvSpec(4, Discrete(3)),
     "PPO": EnvSpec(4, Discrete(3)),
     "TRPO": EnvSpec(4, Discrete(3)),
+    "DDPG": EnvSpec(3, Continuous(2)),
+    "TD3": EnvSpec(3, Continuous(2)),
+    "DDPGPer": EnvSpec(3, Continuous(2)),
+    "HDDPG": EnvSpec(3, Continuous(2)),
     "SAC": EnvSpec(3, Continuous(2)),
 }
 SMALL = {
@@ -30,8 +34,13 @@ SMALL = {
     "RAINBOW": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "PPO": dict(batch_size=8, rollout_steps=16),
     "TRPO": dict(batch_size=8, rollout_steps=16),
+    "DDPG": dict(batch_size=8, warmup_steps=0, replay_size=512),
+    "TD3": dict(batch_size=8, warmup_steps=0, replay_size=512),
+    "DDPGPer": dict(batch_size=8, warmup_steps=0, replay_size=512),
+    "HDDPG": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "SAC": dict(batch_size=8, warmup_steps=0, replay_size=512),
 }
+REPLAY = [name for name, settings in SMALL.items() if "replay_size" in settings]
 LANES = 5
 
 
@@ -81,7 +90,7 @@ def test_a_lane_given_to_another_agent_learns_as_one_of_its_own(name):
     assert close_share(gpu, cpu) > 0.97
 
 
-@pytest.mark.parametrize("name", ["DQN", "DQNPer", "RAINBOW", "SAC"])
+@pytest.mark.parametrize("name", REPLAY)
 def test_masked_lanes_agree_with_the_cpu(name):
     gpu, cpu = learner(name, "cuda"), learner(name, "cpu")
     for one in (gpu, cpu):

@@ -61,9 +61,11 @@ class ScriptedAgent:
     def __init__(self, collect_steps=None, num=5):
         self.collect_steps, self.num = collect_steps, num
         self.calls: list[tuple[np.ndarray, int, dict]] = []
+        self.begins: list[np.ndarray | None] = []
 
-    def act(self, states, ahead=0, is_judged=False, **act_kwargs):
+    def act(self, states, ahead=0, is_judged=False, begins=None, **act_kwargs):
         self.calls.append((states.copy(), ahead, act_kwargs))
+        self.begins.append(begins)
         return (states[:, 1].astype(np.int64) + np.arange(len(states))) % self.num
 
 

@@ -30,9 +30,11 @@ class ScriptedLanes:
     def __init__(self, num_envs=1, collect_steps=7, num=5):
         self.num_envs, self.collect_steps, self.num = num_envs, collect_steps, num
         self.calls: list[tuple[int, bool, dict]] = []
+        self.begins: list[np.ndarray | None] = []
 
-    def act(self, states, ahead=0, is_judged=False, **act_kwargs):
+    def act(self, states, ahead=0, is_judged=False, begins=None, **act_kwargs):
         self.calls.append((ahead, is_judged, act_kwargs))
+        self.begins.append(begins)
         lanes = states.reshape(-1, self.num_envs, states.shape[-1])
         one = ScriptedAgent(num=self.num)
         return np.concatenate([one.act(lane) for lane in lanes])
@@ -48,6 +50,7 @@ class Clockwork:
         self.device = device
         self.num_envs, self.action, self.collect_steps = num_envs, action, collect_steps
         self.data, self._stored = None, None
+        self.begins: list[torch.Tensor | None] = []
 
     def watch(self, data):
         self.data = data
@@ -60,14 +63,15 @@ class Clockwork:
     def action_noise(self, num_envs, is_judged=False, act_kwargs=None):
         return torch.zeros(len(self.env_steps), num_envs, 1, device=self.device)
 
-    def act_on(self, state, noise, step, act_kwargs):
+    def act_on(self, state, noise, step, act_kwargs, begins=None):
+        self.begins.append(None if begins is None else begins.clone())
         env = torch.arange(state.shape[1], device=state.device)
         number = step.unsqueeze(1) / self.num_envs + env + act_kwargs.get("offset", 0)
         if hasattr(self.action, "num"):
             return (number % self.action.num).long()
         return (number * 0.7).sin().unsqueeze(2).expand(-1, -1, self.action.size)
 
-    def act(self, states, ahead=0, is_judged=False, **act_kwargs):
+    def act(self, states, ahead=0, is_judged=False, begins=None, **act_kwargs):
         if ahead == 0:
             self._stored = self.env_steps.copy()
         step = torch.from_numpy(self._stored + ahead * self.num_envs).float()

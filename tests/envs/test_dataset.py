@@ -149,6 +149,25 @@ def test_the_agent_is_told_how_far_into_the_chunk_it_is():
     assert all(kwargs == {"epsilon": 0.5} for _, _, kwargs in data.agent.calls)
 
 
+@pytest.mark.parametrize("num, collect_steps", [(1, None), (1, 2), (2, 2)])
+def test_the_agent_is_told_where_an_episode_begins(num, collect_steps):
+    data = dataset(num, collect_steps=collect_steps, length=3, max_env_steps=8 * num)
+    list(data)
+    told = [[False] * num if begins is None else begins.tolist() for begins in data.agent.begins]
+    seen = [(states[:, 1] == 0).tolist() for states, _, _ in data.agent.calls]
+    assert told == seen
+    assert len(told) == 8
+    assert sum(map(any, told)) == 3
+
+
+def test_every_pass_of_an_evaluation_begins_its_episodes():
+    data = EvaluationDataset(copies_of(length=3), ScriptedAgent(), num_episodes=2)
+    list(data)
+    list(data)
+    told = [begins is not None and begins.all() for begins in data.agent.begins]
+    assert told == [True, False, False] * 4
+
+
 def test_resetting_steps_of_a_native_vector_are_no_experience():
     env = gym.make_vec("CartPole-v1", 3, "vector_entry_point", max_episode_steps=10)
     copies = NativeCopies(env, "CartPole-v1", seed_of)

@@ -219,6 +219,10 @@ def test_an_evaluation_plays_the_episodes_that_a_single_agent_plays():
         assert found.dtype == np.float64
         assert found.tolist() == expected
     assert set(map(str, agent.calls)) == {str((0, True, kwargs))}
+    starts = [begins.all() for begins in agent.begins]
+    assert sum(starts) == 3
+    assert starts[0]
+    assert not any(begins.any() and not begins.all() for begins in agent.begins)
 
 
 def test_lanes_that_come_and_go_between_evaluations():
@@ -274,3 +278,11 @@ def test_an_environment_that_cannot_be_built_again_ends_its_own_lane():
     envs.begin(0, 5)
     assert list(envs.faults) == [0]
     assert "no more licences" in str(envs.faults[0])
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_agents_are_told_where_an_episode_begins(num_envs):
+    data = lanes(num_envs=num_envs)
+    seen = [result.transitions["state"][:, :, 1] == 0 for result in data]
+    assert np.array_equal(np.stack(data.agents.begins), np.concatenate(seen))
+    assert 10 < np.sum(data.agents.begins) < np.size(data.agents.begins)

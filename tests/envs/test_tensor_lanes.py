@@ -56,6 +56,17 @@ def test_a_lane_experiences_what_a_single_agent_does(num_envs, collect_steps):
         assert found[lane].episodes
 
 
+def test_agents_are_told_where_an_episode_begins():
+    data = lanes(num_envs=2)
+    over = [np.ones((1, 6), bool)]
+    for result in data:
+        t = result.transitions
+        over.append((t["terminated"] + t["truncated"]).numpy() > 0)
+    told = np.stack([begins.flatten().numpy() for begins in data.agents.begins])
+    assert np.array_equal(told, np.concatenate(over)[: len(told)])
+    assert told[1:].any()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_environment_can_be_lanes(name):
     found = of_lanes(lanes(name, num_envs=2))
@@ -155,13 +166,14 @@ class Judge:
 
     def __init__(self, num_lanes):
         self.env_steps = np.zeros(num_lanes, np.int64)
-        self.asked = []
+        self.asked, self.begins = [], []
 
     def action_noise(self, num_envs, is_judged=False, act_kwargs=None):
         self.asked.append((is_judged, act_kwargs))
         return torch.zeros(len(self.env_steps), num_envs, 1)
 
-    def act_on(self, state, noise, step, act_kwargs):
+    def act_on(self, state, noise, step, act_kwargs, begins=None):
+        self.begins.append(begins.clone())
         return torch.full(state.shape[:2], act_kwargs["push"])
 
 
@@ -172,6 +184,8 @@ def test_an_evaluation_plays_the_episodes_of_the_first_copy():
     found = envs.play_once(agent, kwargs)
     assert (found.shape, found.dtype) == ((2, 5), np.float64)
     assert set(map(str, agent.asked)) == {str((True, kwargs))}
+    assert [bool(b.all()) for b in agent.begins] == [True] + [False] * (len(agent.begins) - 1)
+    assert not any(bool(begins.any()) for begins in agent.begins[1:])
     assert found.tolist() == [[pushed(seed, episode) for episode in range(5)] for seed in (3, 4)]
     assert envs.play_once(agent, kwargs).tolist() == found.tolist()  # every pass plays the same
     envs.begin(0, 9)

@@ -90,6 +90,23 @@ def test_a_lane_leaves_what_a_single_trial_leaves(frame, tmp_path):
     assert list(reporters[0].scores)[-1] == 300
 
 
+@pytest.mark.parametrize("env", ["gymnasium", "torch"])
+def test_a_lane_explores_with_correlated_noise_as_a_single_trial_does(env, tmp_path):
+    configs = []
+    for seed in (0, 1):
+        plain = small_config(tmp_path / str(seed), "DDPG", env, seed=seed, num_envs=2).to_dict()
+        plain["train_env_config"]["act_kwargs"] = {"mode": "ou", "noise_param": {"dt": 1.0}}
+        plain["max_env_steps"] = 500  # past the end of both environments' first episodes
+        configs.append(sweeprl.TrialConfig.of(plain))
+    assert outcomes(run_configs(configs)) == ["finished", "finished"]
+    single(tmp_path / "1", tmp_path / "single")
+    mine, theirs = (last(tmp_path / name)["learner"] for name in ("1", "single"))
+    assert mine["memory"].abs().min() > 1e-3
+    torch.testing.assert_close(mine["memory"], theirs["memory"])
+    for key, atol in (("rows", 2e-3), ("stored", 0)):
+        torch.testing.assert_close(mine["replay"][key], theirs["replay"][key], atol=atol, rtol=1e-4)
+
+
 def test_the_effective_config_says_how_often_a_lane_updates(tmp_path):
     run_configs([small_config(tmp_path / "0")])
     assert load_config(tmp_path / "0" / "config.json").frame_config.collect_steps == 64

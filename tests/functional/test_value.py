@@ -3,6 +3,7 @@ from torch import tensor
 
 from sweeprl.functional import (
     double_q_value,
+    hysteretic_target,
     select_action_value,
     soft_value,
     standardized,
@@ -49,3 +50,10 @@ def test_functions_equal_themselves_under_vmap():
     weight = torch.rand(3, 5, generator=generator)
     lanes = torch.func.vmap(weighted_mean)(q[..., 0], weight)
     torch.testing.assert_close(lanes[0], weighted_mean(q[0, :, 0], weight[0]))
+
+
+def test_hysteretic_targets_go_as_far_as_the_rates_say():
+    found = hysteretic_target(tensor([1.0, 1.0]), tensor([3.0, -3.0]), tensor(0.5), tensor(0.25))
+    torch.testing.assert_close(found, tensor([2.0, 0.0]))
+    q, target = tensor([0.3, -0.2]), tensor([1.0, -7.0])
+    torch.testing.assert_close(hysteretic_target(q, target, tensor(1.0), tensor(1.0)), target)

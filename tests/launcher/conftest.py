@@ -10,6 +10,12 @@ SMALL = {
     "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
     "TRPO": dict(rollout_steps=64, batch_size=32, critic_update_times=2),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
+    "DDPG": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 4),
+    "TD3": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 6),
+    "DDPGPer": dict(
+        warmup_steps=100, batch_size=16, replay_size=300, model_kwargs=[dict(hidden=[16, 16])] * 4
+    ),
+    "HDDPG": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 4),
     "SAC": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 5),
 }
 ENVS = {
@@ -20,6 +26,10 @@ ENVS = {
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
     "TRPO": "CartPole-v1",
+    "DDPG": "Pendulum-v1",
+    "TD3": "Pendulum-v1",
+    "DDPGPer": "Pendulum-v1",
+    "HDDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
 }
 

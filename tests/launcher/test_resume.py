@@ -83,6 +83,14 @@ CASES = {
     "PPO-normalized": dict(
         num_envs=3, frame_config=dict(normalize_observation=True, normalize_reward=True)
     ),
+    "DDPG": dict(frame_config=dict(collect_steps=50)),
+    "TD3": dict(frame_config=dict(collect_steps=50)),
+    "DDPGPer": dict(frame_config=dict(collect_steps=50)),
+    "HDDPG": dict(frame_config=dict(collect_steps=50)),
+    "DDPG-correlated": dict(
+        frame_config=dict(collect_steps=50),
+        env_config=dict(act_kwargs={"mode": "ou", "noise_param": {"dt": 1.0}}),
+    ),
     "SAC": dict(frame_config=dict(collect_steps=50)),
 }
 

@@ -11,7 +11,9 @@ from sweeprl.errors import ConfigError
 from sweeprl.networks import (
     MLP,
     CategoricalActor,
+    DeterministicActor,
     GaussianActor,
+    ProbabilityActor,
     QCritic,
     QNet,
     SquashedGaussianActor,
@@ -193,3 +195,18 @@ def test_the_deviation_is_clamped():
         actor.layers[0].bias.copy_(torch.tensor([0.0, 50.0]))
     action = actor(torch.zeros(1, D), noise=torch.full((1, 1), 0.5))[0]
     torch.testing.assert_close(action, torch.full((1, 1), 0.5).tanh())
+
+
+def test_a_deterministic_actor_stays_inside_its_bounds():
+    actor = DeterministicActor(D, 2, [16])
+    action = actor(state=1e3 * STATE)
+    assert action.shape == (B, 2)
+    assert action.abs().max() <= 1
+    torch.testing.assert_close(actor(state=STATE), torch.tanh(actor.layers(STATE)))
+
+
+def test_a_probability_actor_returns_probabilities():
+    p = ProbabilityActor(D, 3, [16])(state=STATE)
+    assert p.shape == (B, 3)
+    assert (p > 0).all()
+    torch.testing.assert_close(p.sum(-1), torch.ones(B))
