@@ -23,6 +23,8 @@ from pathlib import Path
 from nni_experiments import versions, write
 from rows import RESULTS, show
 
+from sweeprl.executors.capacity import num_cores
+
 KINDS = ("bare", "cold", "warm")
 
 
@@ -93,7 +95,7 @@ def main() -> None:
             "concurrency": options.concurrency,
             "trials": options.trials,
             "steps": options.steps,
-            "cores": os.cpu_count(),
+            "cores": num_cores(),
             "machine": platform.machine(),
             "versions": versions(),
         }

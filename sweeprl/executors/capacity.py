@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from sweeprl.config import PrioritizedConfig, ReplayConfig, SearchConfig, TrialC
 from sweeprl.engine import FieldLayout
 from sweeprl.frames import Frame
 
-__all__ = ["bytes_per_lane", "free_bytes", "num_lanes_for", "replay_rows"]
+__all__ = ["bytes_per_lane", "free_bytes", "num_cores", "num_lanes_for", "replay_rows"]
 
 _FILLS = {"cpu": 64, "cuda": 2048}
 """Lanes from which on four times as many 2x64 networks raise the rate by less than a third.
@@ -27,6 +28,13 @@ _COPIES = 8
 
 _UNKNOWN = 4 * 2**30
 """Free bytes where the system does not tell."""
+
+
+def num_cores() -> int:
+    """Returns how many CPU cores this process may use; a scheduler may have given it a few."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def num_lanes_for(frame: Frame, config: TrialConfig, device: torch.device) -> int:

@@ -16,7 +16,7 @@ from sweeprl.config import TrialConfig
 from sweeprl.engine import Learner
 from sweeprl.envs import Budget, EnvExtension, LanesDataset
 from sweeprl.errors import ConfigError
-from sweeprl.executors.capacity import num_lanes_for, replay_rows
+from sweeprl.executors.capacity import num_cores, num_lanes_for, replay_rows
 from sweeprl.executors.cohort import CohortModule
 from sweeprl.executors.dry_run import why_not_lanes
 from sweeprl.executors.feed import Feed
@@ -81,7 +81,7 @@ class LanesExecutor:
         if num_lanes is not None and num_lanes < 1:
             raise ConfigError(f"num_lanes must be at least 1, but got {num_lanes}.")
         self._num_lanes, self._gpus = num_lanes, gpus
-        self._num_threads = num_threads or torch.multiprocessing.cpu_count()
+        self._num_threads = num_threads or num_cores()
         self._callbacks = list(pl_callbacks)
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
         self._stays_open = stays_open

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, SweepRLError
 from sweeprl.executors._pool import Assignment, Ending, Worker, close_all
 from sweeprl.executors._worker import SIGNALS, Begun, Ended, Raised, Ready, Reported
+from sweeprl.executors.capacity import num_cores
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.trials import Tally, Trial
 
@@ -64,7 +64,7 @@ class ProcessExecutor:
             raise ConfigError(f"num_workers must be at least 1, but got {num_workers}.")
         if seconds_per_trial is not None and not seconds_per_trial > 0:
             raise ConfigError(f"seconds_per_trial must be positive, but got {seconds_per_trial}.")
-        self._num_workers = num_workers or multiprocessing.cpu_count()
+        self._num_workers = num_workers or num_cores()
         self._seconds_per_trial = seconds_per_trial
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
         self.received: int | None = None
