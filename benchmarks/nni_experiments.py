@@ -26,7 +26,10 @@ SPACE = SearchSpace(
 def base_config(steps: int, report_every: int) -> sweeprl.TrialConfig:
     """DQN with stable-baselines3's own defaults, which `nni_trial.py` has."""
     plain = sweeprl.generate_env_config(
-        "gymnasium", sweeprl.generate_algorithm_config("DQN"), env_name="CartPole-v1"
+        "gymnasium",
+        sweeprl.generate_algorithm_config("DQN"),
+        env_name="CartPole-v1",
+        render_every_episode=0,
     )
     plain["frame_config"] |= {
         "batch_size": 32,
