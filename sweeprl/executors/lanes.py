@@ -187,7 +187,7 @@ class LanesExecutor:
         lanes = "1 lane" if len(seats) == 1 else f"{len(seats)} lanes"
         self._say(f"{lanes} of {first.config.frame} on {device}.")
         try:
-            with storage_guarded():
+            with storage_guarded(), signals.caught():
                 module.open()
                 trainer.fit(module)
         except (KeyboardInterrupt, SystemExit) as error:
