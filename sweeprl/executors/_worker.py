@@ -237,8 +237,9 @@ class _Messages:
 class _Signals(Callback):
     """Sees to it that the first signal stops the trial, whenever it comes, and no other counts.
 
-    `StopOnSignal` heeds signals from the first of training to the end of the test; what comes before
-    that is handed on to it then. A batch system may signal the workers as well as the parent, which hands its own on.
+    `StopOnSignal` heeds signals from the beginning of training to the end of the test; what comes
+    before that is handed on to it then. A batch system may signal the workers as well as the
+    parent, which hands its own on.
     """
 
     def __init__(self) -> None:
