@@ -24,7 +24,7 @@ from pytorch_lightning.callbacks import Callback
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, SweepRLError
 from sweeprl.executors._isolation import as_before
-from sweeprl.launcher import TrialRecord
+from sweeprl.launcher import StopOnSignal, TrialRecord
 from sweeprl.registry import importable
 from sweeprl.trials import MemoryReporter, Trial, train_seed
 
@@ -190,7 +190,7 @@ def _train(job: Job, config: TrialConfig, listener: _Messages, signals: _Signals
         config_folder=job.config_folder,
         params=job.params,
     )
-    return train_seed(trial, config, listener, [signals])
+    return train_seed(trial, config, listener, [StopOnSignal(heeds_second=False), signals])
 
 
 @contextmanager
@@ -237,8 +237,9 @@ class _Messages:
 class _Signals(Callback):
     """Sees to it that the first signal stops the trial, whenever it comes, and no other counts.
 
-    `StopOnSignal` heeds signals while training or test run; what comes before that is handed on to
-    it then. A batch system may signal the workers as well as the parent, which hands its own on.
+    `StopOnSignal` heeds signals from the beginning of training to the end of the test; what comes
+    before that is handed on to it then. A batch system may signal the workers as well as the
+    parent, which hands its own on.
     """
 
     def __init__(self) -> None:

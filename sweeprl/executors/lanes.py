@@ -202,7 +202,7 @@ class LanesExecutor:
         lanes = "1 lane" if len(seats) == 1 else f"{len(seats)} lanes"
         self._say(f"{lanes} of {_configs(seats)[0].frame} on {device}.")
         try:
-            with storage_guarded():
+            with storage_guarded(), signals.caught():
                 module.open()
                 trainer.fit(module)
         except (KeyboardInterrupt, SystemExit) as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -103,63 +104,73 @@ class LastCheckpoint(Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Writes the last good state, which the learner has gone back to."""
-        if isinstance(exception, (TrialFailed, KeyboardInterrupt)):
+        """Writes the last good state, which the learner has gone back to.
+
+        A second signal comes in the middle of a chunk, from which nothing can go on exactly: the
+        last checkpoint stays.
+        """
+        if isinstance(exception, TrialFailed):
             write_checkpoint(trainer, self._path)
 
 
 class StopOnSignal(Callback):
-    """Ends the trial between two chunks on SIGINT or SIGTERM; a second signal ends it at once.
+    """Ends a trial in order on SIGINT or SIGTERM: between two chunks, or before the first.
 
-    Lightning puts its own handlers in place when `fit` begins and raises in the middle of things;
-    these replace them while training runs.
+    Lightning puts its own handlers in place when `fit` and `test` begin, and raises in the middle
+    of things; these stand before them from `caught` on.
+
+    Args:
+        heeds_second: whether a second signal ends the trial at once, as it should in a terminal.
+            Where a tuner's manager signals trials more than once, it would break into saving.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heeds_second: bool = True) -> None:
         self.received: int | None = None
-        self._previous: dict[int, Any] = {}
+        self._heeds_second = heeds_second
+        self._module: LearningModule | None = None
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catches the signals while the context lasts; only a process's main thread can."""
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._take_over()
+        try:
+            yield
+        finally:
+            self._module = None
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes over the signals for the training."""
-        self._take_over(pl_module)
+        """Takes the signals back from Lightning, and ends what was signalled before."""
+        self._attach(pl_module)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes over the signals for the final test."""
-        self._take_over(pl_module)
+        """Takes the signals back from Lightning, and ends what was signalled before."""
+        self._attach(pl_module)
 
-    def _take_over(self, pl_module: pl.LightningModule) -> None:
-        """Only a process's main thread may."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._handler(pl_module))
-
-    def _handler(self, module: pl.LightningModule) -> Callable[[int, FrameType | None], None]:
+    def _attach(self, module: pl.LightningModule) -> None:
         assert isinstance(module, LearningModule)
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            if self.received is not None:
-                raise KeyboardInterrupt
-            self.received = number
+        self._module = module
+        self._take_over()
+        if self.received is not None:
             module.stop_requested = True
 
-        return handle
+    def _take_over(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                signal.signal(number, self._handle)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Gives the signals back."""
-        self._give_back()
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            if self._heeds_second:
+                raise KeyboardInterrupt
+            return
+        self.received = number
+        if self._module is not None:
+            self._module.stop_requested = True
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Gives the signals back."""
-        self._give_back()
 
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        """Gives the signals back."""
-        self._give_back()
-
-    def _give_back(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Those that end a trial in order."""

@@ -212,14 +212,15 @@ class _Run:
         callbacks: list[Callback],
     ) -> None:
         self._config, self._folder, self._module, self._record = config, folder, module, record
-        self._signals = StopOnSignal()
-        self._trainer = _trainer(config, folder, [*callbacks, self._signals])
+        own = [callback for callback in callbacks if isinstance(callback, StopOnSignal)]
+        self._signals = own[0] if own else StopOnSignal()
+        self._trainer = _trainer(config, folder, [*callbacks, *([] if own else [self._signals])])
         self._started_at = time.monotonic()
 
     def go(self, resume: bool) -> TrialRecord:
         checkpoint = str(self._folder.last) if resume else None
         try:
-            with storage_guarded():
+            with storage_guarded(), self._signals.caught():
                 if resume:
                     _keep_curves(self._trainer.loggers, self._folder)
                 self._trainer.fit(self._module, ckpt_path=checkpoint, weights_only=True)

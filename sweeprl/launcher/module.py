@@ -72,7 +72,7 @@ class TrialModule(LearningModule):
 
     def on_train_start(self) -> None:
         """Says where a resumed trial does not go on exactly."""
-        self.is_over = self.train_data.is_exhausted
+        self.is_over = self.train_data.is_exhausted or self.stop_requested
         if not self.went_on_exactly:
             warnings.warn(
                 "This environment could not be put back to where it was interrupted: new episodes "

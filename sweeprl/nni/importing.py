@@ -15,7 +15,7 @@ from sweeprl.nni.database import ExperimentDatabase
 from sweeprl.nni.jobs import JobHistory
 from sweeprl.nni.listing import find
 from sweeprl.nni.opening import opened_search, opened_study, sweep_folder
-from sweeprl.nni.origin import base_of, code_folder, space_of
+from sweeprl.nni.origin import base_of, config_folder_of, space_of
 from sweeprl.nni.outcomes import outcome_of
 from sweeprl.nni.shared import Settings
 from sweeprl.nni.study import conclude, link
@@ -23,7 +23,7 @@ from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.nni import decode_nni
 from sweeprl.search_spaces.optuna import encode, to_optuna
 from sweeprl.sweeps.folder import SweepFolder
-from sweeprl.trials.nni import NOT_PARAMETERS
+from sweeprl.trials.nni import GIVEN, NOT_PARAMETERS
 
 __all__ = ["Import", "experiment_at", "import_experiment"]
 
@@ -77,11 +77,10 @@ def import_experiment(
     profile, jobs = database.profile(), database.jobs()
     tuner = profile.get("tuner") or {}
     if str(tuner.get("className")).endswith(".OptunaTuner") and root_dir is None:
-        return _completed(experiment, profile, jobs)
+        return _completed(experiment, profile, jobs, config)
     base, space = base_of(profile, config), space_of(profile)
     folder = SweepFolder(root_dir) if root_dir else sweep_folder(experiment, profile, None)
-    config_folder = code_folder(profile) if config is None else config.resolve().parent
-    with opened_search(folder, base, space, str(config_folder)) as attempts:
+    with opened_search(folder, base, space, config_folder_of(profile, config)) as attempts:
         study = attempts.study
         known = {trial.user_attrs.get("job") for trial in attempts.all()}
         unreadable = []
@@ -97,9 +96,11 @@ def import_experiment(
     return _import(folder, profile, jobs, num_there, len(known), tuple(unreadable))
 
 
-def _completed(experiment: Path, profile: dict[str, Any], jobs: list[JobHistory]) -> Import:
+def _completed(
+    experiment: Path, profile: dict[str, Any], jobs: list[JobHistory], config: Path | None
+) -> Import:
     arguments = (profile.get("tuner") or {}).get("classArgs") or {}
-    with opened_study(experiment, Settings(**arguments)) as study:
+    with opened_study(experiment, Settings(**arguments), config) as study:
         before = sum(entry.is_over for entry in study.entries)
         study.conclude(profile.get("maxTrialNumber"), is_last=True)
         after = sum(entry.is_over for entry in study.entries)
@@ -134,8 +135,10 @@ def _add(
     own = {key: value for key, value in job.proposal.items() if key not in NOT_PARAMETERS}
     proposed = decode_nni(space, own)
     number = len(study.get_trials(deepcopy=False))
+    is_given = bool(job.proposal.get(GIVEN))
     attributes = {
-        "params": space.resolve(base, proposed),
+        "params": {} if is_given else space.resolve(base, proposed),
+        **({"is_default": True} if is_given else {}),
         "proposal": dict(job.proposal),
         "worker": "nni",
         "job": job.id,

@@ -11,7 +11,7 @@ import optuna
 
 from sweeprl.config import TrialConfig
 from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.origin import base_of, code_folder, space_of
+from sweeprl.nni.origin import base_of, code_folder, config_folder_of, space_of
 from sweeprl.nni.shared import Settings
 from sweeprl.nni.study import ExperimentStudy
 from sweeprl.registry import importable
@@ -41,12 +41,15 @@ def sweep_folder(experiment: Path, profile: Mapping[str, Any], root_dir: str | N
 
 
 @contextmanager
-def opened_study(experiment: Path, settings: Settings) -> Iterator[ExperimentStudy]:
+def opened_study(
+    experiment: Path, settings: Settings, config: Path | None = None
+) -> Iterator[ExperimentStudy]:
     """Opens the study of an experiment that `OptunaTuner` searches for; nobody else may use it.
 
     Args:
         experiment: folder of the experiment.
         settings: of the search.
+        config: the config that proposals are put into; by default the trial command names it.
 
     Raises:
         Occupied: another process uses it.
@@ -54,9 +57,9 @@ def opened_study(experiment: Path, settings: Settings) -> Iterator[ExperimentStu
     """
     database = ExperimentDatabase(experiment)
     profile = database.profile()
-    base, space = base_of(profile), space_of(profile)
+    base, space = base_of(profile, config), space_of(profile)
     folder = sweep_folder(experiment, profile, settings.root_dir)
-    config_folder = str(code_folder(profile))
+    config_folder = config_folder_of(profile, config)
     with importable([config_folder]):
         space.check(base)
         make_sampler = sampler_for(space, settings.sampler)

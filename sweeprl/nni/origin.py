@@ -13,12 +13,17 @@ from sweeprl.errors import ConfigError
 from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 
-__all__ = ["base_of", "code_folder", "space_of"]
+__all__ = ["base_of", "code_folder", "config_folder_of", "space_of"]
 
 
 def code_folder(profile: Mapping[str, Any]) -> Path:
     """Returns the folder that trials are started in."""
     return Path(profile.get("trialCodeDirectory") or ".")
+
+
+def config_folder_of(profile: Mapping[str, Any], config: Path | None = None) -> str:
+    """Returns the folder whose modules the config may name: its own, where it is given."""
+    return str(code_folder(profile) if config is None else config.resolve().parent)
 
 
 def base_of(profile: Mapping[str, Any], config: Path | None = None) -> TrialConfig:

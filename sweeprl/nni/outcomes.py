@@ -41,8 +41,8 @@ def outcome_of(job: JobHistory, seed: int, was_stopped: bool = False) -> dict[st
 def _end(job: JobHistory, was_stopped: bool) -> tuple[str, str]:
     """Status and reason; no status where it has not ended."""
     record = job.record
-    if record is not None and record.status == "failed":
-        return "failed", record.reason
+    if record is not None and record.status == "failed" and job.is_over:
+        return "failed", record.reason  # before that, NNI may go on with it
     is_finished = record is not None and record.status == "finished"
     if is_finished or job.status == "SUCCEEDED":
         if job.score is None:

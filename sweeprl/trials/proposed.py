@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError
-from sweeprl.launcher import TrialFolder, TrialModule
+from sweeprl.launcher import StopOnSignal, TrialFolder, TrialModule
 from sweeprl.launcher.views import ViewName
 from sweeprl.trials.backend import TunerBackend
 from sweeprl.trials.running import run_trial
@@ -38,13 +38,15 @@ def run_proposed(
     own = TrialFolder(backend.root_dir)
     begins_anew = proposal.start_from is not None and not own.last.exists()
     earlier = [StartFrom(proposal.start_from)] if begins_anew and proposal.start_from else []
+    # A manager that stops its experiment and whoever stops the manager may both signal the trial.
+    signals = StopOnSignal(heeds_second=False)
     outcome = run_trial(
         base.model_copy(update={"root_dir": str(own.root)}),
         proposal.params,
         backend.reporter(),
         resume=True,
         config_folder=str(config_folder),
-        pl_callbacks=earlier,
+        pl_callbacks=[signals, *earlier],
         view=view,
     )
     if proposal.save_to is not None and outcome.status == "finished":

@@ -15,6 +15,7 @@ from torch import nn
 import sweeprl
 from sweeprl.config import load_config, save_config
 from sweeprl.errors import ConfigError, EnvironmentRaised
+from sweeprl.launcher import StopOnSignal
 
 
 def curve(root):
@@ -177,6 +178,68 @@ def test_a_signal_in_the_final_test_stops_the_trial_and_the_test_is_made_anew(sm
     record = sweeprl.launch(config, resume=True, view="none")
     assert record.status == "finished"
     assert len(record.test_returns) == 50
+
+
+class SignalIn:
+    """Sends this process a signal in a hook, the first time."""
+
+    def __new__(cls, hook, number):
+        from pytorch_lightning.callbacks import Callback
+
+        def once(self, *_, **__):
+            if not self.done:
+                self.done = True
+                os.kill(os.getpid(), number)
+
+        return type("_SignalIn", (Callback,), {"done": False, hook: once})()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "hook, env_steps",
+    [("setup", 0), ("on_train_start", 0), ("on_fit_end", 300), ("on_test_start", 300)]
+    + [("on_test_end", 300)],
+)
+def test_a_signal_beside_the_training_stops_the_trial_too(hook, env_steps, number, small, tmp_path):
+    settings = dict(max_env_steps=300, evaluation=dict(episodes=1, final_episodes=5))
+    whole = small(root_dir=str(tmp_path / "whole"), **settings)
+    parts = small(root_dir=str(tmp_path / "parts"), **settings)
+    sweeprl.launch(whole, view="none")
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    stopped = sweeprl.launch(parts, [SignalIn(hook, number)], view="none")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert (stopped.status, stopped.reason) == ("stopped", f"signal {int(number)}")
+    assert stopped.env_steps == env_steps
+    assert sweeprl.launch(parts, resume=True, view="none").status == "finished"
+    assert_same_end(tmp_path / "whole", tmp_path / "parts")
+
+
+class Insisted(gym.Wrapper):
+    """Sends this process the same signal twice, in its 350th step."""
+
+    steps = 0
+
+    def step(self, action):
+        type(self).steps += 1
+        if type(self).steps == 350:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.env.step(action)
+
+
+@pytest.mark.parametrize("heeds_second, env_steps", [(True, 300), (False, 400)])
+def test_a_second_signal_ends_at_once_where_it_counts(heeds_second, env_steps, small, tmp_path):
+    Insisted.steps = 0
+    wrappers = {"wrappers": [f"{__name__}.Insisted"]}
+    config = small(env_config=wrappers, frame_config=dict(collect_steps=100))
+    config |= dict(checkpoint_every_seconds=1e-9)
+    config["test_env_config"]["wrappers"] = []
+    signals = StopOnSignal(heeds_second=heeds_second)
+    stopped = sweeprl.launch(config, [signals], view="none")
+    assert (stopped.status, stopped.reason) == ("stopped", f"signal {int(signal.SIGINT)}")
+    last = torch.load(tmp_path / "trial" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["train_data"]["counts"][0] == last["learner"]["counts"][0] == env_steps
+    assert sweeprl.launch(config, resume=True, view="none").env_steps == 800
 
 
 def test_budget_can_be_raised_when_going_on_and_is_remembered(small, tmp_path):

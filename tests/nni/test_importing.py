@@ -191,6 +191,49 @@ def test_the_study_of_our_tuner_hears_what_it_has_missed(base, tmp_path, monkeyp
     assert reading.result.status == "finished"
 
 
+def test_the_config_as_it_was_given_stays_that_in_another_folder(base, tmp_path, monkeypatch):
+    given = base.model_copy(
+        update={"frame_config": base.frame_config.model_copy(update={"learning_rate": 0.5})}
+    )  # above the range: the proposal has the nearest rate there is
+    played = Played(tmp_path, given, monkeypatch, trials=2)
+    first, second = played.start(2)
+    assert first.content["parameters"]["learning_rate"] < 0.5
+    first.finish(6.0)
+    second.finish(4.0)
+    played.end()
+    found = import_experiment(played.folder, tmp_path / "other")
+    reading = read_sweep(found.folder.root)
+    assert [entry.is_default for entry in reading.search] == [True, False]
+    assert reading.trial(0).params == {}
+    assert reading.trial(1).params["learning_rate"] == second.content["parameters"]["learning_rate"]
+    assert reading.result.config.frame_config == given.frame_config
+
+
+def test_a_config_is_heeded_for_the_study_of_our_tuner(base, tmp_path, monkeypatch):
+    played = Played(tmp_path, base, monkeypatch, trials=1)
+    played.start()[0].finish(4.0)
+    played.end()
+    moved = tmp_path / "moved" / "base.json"
+    moved.parent.mkdir()
+    (played.files.root / "base.json").rename(moved)
+    with pytest.raises(ConfigError, match="base.json' does not exist. Name it with"):
+        import_experiment(played.folder)
+    assert import_experiment(played.folder, config=moved).num_known == 1
+    plain = json.loads(moved.read_text())
+    moved.write_text(json.dumps({**plain, "seed": 9}))
+    with pytest.raises(ConfigError, match="seed: 0 before, 9 now"):
+        import_experiment(played.folder, config=moved)
+
+
+def test_the_experiment_itself_says_where_its_study_s_database_is(base, tmp_path, monkeypatch):
+    storage = f"sqlite:///{tmp_path / 'other.db'}"
+    played = Played(tmp_path, base, monkeypatch, trials=1, storage=storage)
+    played.start()[0].finish(4.0)
+    played.end()
+    (played.sweep / "sweep.json").unlink()  # nothing else says where the study lies
+    assert import_experiment(played.folder).num_known == 1
+
+
 CARELESS = """\
 import os, sys
 import nni

@@ -139,6 +139,18 @@ def test_a_trial_ends_as_its_record_has_it(play, status, event, state, reason):
     assert entry.score == {"failed": None, "pruned": 3.0, "finished": 4.0}[state]
 
 
+def test_a_failed_record_does_not_count_before_nni_has_the_trial_as_over(play):
+    played = play()
+    (job,) = played.start()
+    job.record("failed", reason="the environment was broken off")
+    played.end()
+    assert read_sweep(played.sweep).trial(0).state == "running"
+    played.begin()
+    job.finish(99.0)  # NNI has gone on with it
+    entry = read_sweep(played.sweep).trial(0)
+    assert (entry.state, entry.score) == ("finished", 99.0)
+
+
 def test_what_a_user_cancels_is_pruned(play):
     played = play()
     (job,) = played.start()

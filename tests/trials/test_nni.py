@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 
+import gymnasium as gym
 import pytest
 
 from sweeprl import TrialConfig
@@ -77,6 +80,30 @@ def test_a_trial_takes_its_own_parameters_and_reports_every_grid_point(
     assert [one["default"] for one in manager.values("FINAL")] == [ended.score]
 
 
+class Insisted(gym.Wrapper):
+    """Sends this process the same signal twice, in its 350th step."""
+
+    steps = 0
+
+    def step(self, action):
+        type(self).steps += 1
+        if type(self).steps == 350:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.env.step(action)
+
+
+def test_a_second_signal_does_not_break_into_saving(environ, small_config, tmp_path):
+    Insisted.steps = 0
+    plain = small_config("DQN")
+    plain["train_env_config"]["wrappers"] = [f"{__name__}.Insisted"]
+    plain["frame_config"]["collect_steps"] = 100
+    ended = run_proposed(TrialConfig.of(plain), backend_of(environ), tmp_path)
+    assert (ended.status, ended.env_steps) == ("stopped", 400)  # the running chunk is trained
+    Insisted.steps = 10**6
+    assert run_proposed(TrialConfig.of(plain), backend_of(environ), tmp_path).status == "finished"
+
+
 def test_the_number_of_a_study_comes_back_with_every_report(manager, environ, base, tmp_path):
     manager.proposal["_trial"] = 12
     run_proposed(base, backend_of(environ), tmp_path)
@@ -108,7 +135,8 @@ def test_a_manager_that_is_gone_does_not_hurt_the_training(
         reporter.report(100, 1.0)
         reporter.report(200, 2.0)
         reporter.finish(outcome("finished", 2.0))
-    assert len([r for r in caplog.records if "did not take a report" in r.message]) <= 4
+    complaints = [r for r in caplog.records if "did not take a report" in r.message]
+    assert len(complaints) == 1 + 3  # not of the second report, and of each last attempt
     kept = NNITrialFile.load(tmp_path / "out")
     assert kept is not None
     assert (kept.reports, kept.num_delivered, kept.final) == ([(100, 1.0), (200, 2.0)], 0, 2.0)

@@ -1,0 +1,119 @@
+"""An experiment from nni_configs/, as it is but for its size, with the real NNI."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from sweeprl.config import check_applied
+from sweeprl.launcher import TrialFolder
+from sweeprl.nni.database import ExperimentDatabase
+from sweeprl.nni.processes import find_processes
+from sweeprl.trials.nni import NNITrialFile
+from tests.nni.folders import free_port
+
+READY = Path(__file__).parents[2] / "nni_configs" / "dqn-tpe"
+STEPS, EVERY, TRIALS = 1200, 400, 3
+
+
+@pytest.fixture
+def small_copy(tmp_path) -> Path:
+    """The experiment with three short trials; all else is left as it is."""
+    folder = tmp_path / READY.name
+    shutil.copytree(READY, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    base = json.loads((folder / "base.json").read_text())
+    base |= {"max_env_steps": STEPS, "report_every_env_steps": EVERY}
+    (folder / "base.json").write_text(json.dumps(base))
+    config = yaml.safe_load((folder / "config.yml").read_text())
+    assert config["trialConcurrency"] == 2
+    (folder / "config.yml").write_text(yaml.safe_dump({**config, "maxTrialNumber": TRIALS}))
+    return folder
+
+
+class Watchman(threading.Thread):
+    """Takes note of where the processes of an experiment listen while it runs."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(daemon=True)
+        self._home, self.is_over = home, threading.Event()
+        self.addresses: set[str] = set()
+        self.most_trials = 0
+
+    def run(self) -> None:
+        while not self.is_over.wait(0.5):
+            for folder in (self._home / "nni-experiments").glob("*/db"):
+                self._look(folder.parent.name)
+
+    def _look(self, experiment: str) -> None:
+        found = find_processes(experiment)
+        trials = [one for one in found.trials if "--config" in _command(one)]
+        self.most_trials = max(self.most_trials, len(trials))
+        for process in (*found.managers, *found.dispatchers, *found.trials):
+            self.addresses |= _listening(process)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _listening(process: psutil.Process) -> set[str]:
+    try:
+        connections = process.net_connections("all")
+    except psutil.Error:
+        return set()
+    return {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
+
+
+def test_a_ready_experiment_trains_what_it_proposes_and_listens_on_loopback_only(home, small_copy):
+    watchman = Watchman(home)
+    watchman.start()
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["sweeprl", "nni", "create", small_copy, "--port", str(free_port())]
+    ended = subprocess.run(
+        [sys.executable, "-m", *command], env=environ, capture_output=True, text=True, timeout=300
+    )
+    watchman.is_over.set()
+    watchman.join()
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"{TRIALS} trials: {TRIALS} succeeded" in ended.stdout
+    assert watchman.addresses == {"127.0.0.1"}
+    assert watchman.most_trials >= 2  # at once
+    found = re.search(r"experiment +(\w+)", ended.stdout)
+    assert found is not None
+    assert not find_processes(found[1])
+    check_trials(home / "nni-experiments" / found[1])
+
+
+def check_trials(experiment: Path) -> None:
+    """All have succeeded, with the parameters that the tuner proposed for them."""
+    jobs = ExperimentDatabase(experiment).jobs()
+    assert [job.status for job in jobs] == ["SUCCEEDED"] * TRIALS
+    for job in jobs:
+        kept = NNITrialFile.load(job.folder)
+        assert kept is not None
+        assert kept.proposal == job.label
+        assert job.final == kept.final == TrialFolder(job.folder).load_record().score
+        assert list(job.metrics) == list(range(EVERY, STEPS + 1, EVERY))
+        trained = TrialFolder(job.folder).load_config()
+        assert trained.max_env_steps == STEPS
+        check_applied(trained, kept.params)
+        proposal, own = kept.proposal, trained.frame_config
+        assert own.batch_size == 2 ** proposal["log2(batch_size)"]
+        assert own.discount == pytest.approx(1 - proposal["1 - discount"])
+        same = {"learning_rate", "update_rate", "updates_per_step", "epsilon_end", "mode"}
+        assert {name: getattr(own, name) for name in same} == {
+            name: proposal[name] for name in same
+        }
