@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 
 from sweeprl.errors import ConfigError, SweepFailed
-from sweeprl.nni.confinement import UMASK, confined_environment
+from sweeprl.nni.confinement import LOOPBACK, LOOPBACK_NAMES, UMASK, confined_environment
 from sweeprl.nni.gpus import check_gpus
 from sweeprl.nni.listing import Experiment, find, nni_home
 from sweeprl.nni.platforms import Machine, check_concurrency, tunnel_command
@@ -26,7 +26,6 @@ __all__ = ["create", "resume", "stop"]
 
 _FIRST_PORT = 8080
 _START_SECONDS = 60.0
-_LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def create(folder: str | Path, port: int | None = None) -> str:
@@ -113,7 +112,7 @@ def _check_reachable(content: dict[str, Any], port: int | None) -> None:
     if platform in (None, "local"):
         return
     tunnel = tunnel_command(Machine("USER", "HOST"), port or _FIRST_PORT)
-    if address not in _LOOPBACK:
+    if address not in LOOPBACK_NAMES:
         raise ConfigError(
             "`nniManagerIp: 127.0.0.1` must hold where trials are on other machines, since the "
             f"manager is heard on this one only, but got {address}. Set it, choose a --port, and "
@@ -194,7 +193,7 @@ def _is_free(port: int) -> bool:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("127.0.0.1", port))
+            listener.bind((LOOPBACK, port))
         except OSError:
             return False
         return True

@@ -6,11 +6,13 @@ import pytest
 from filelock import FileLock
 
 from sweeprl.errors import ConfigError
+from sweeprl.nni import watchdog
 from sweeprl.nni.experiments import create
-from sweeprl.nni.listing import find
+from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.processes import find_processes
 from sweeprl.nni.watchdog import Watchdog, watch
 from tests.nni.folders import free_port, write_folder
+from tests.trials.managers import ODD_ANSWERS, answering
 
 
 def begun(folder, **settings):
@@ -18,8 +20,8 @@ def begun(folder, **settings):
 
 
 def watched(experiment, say, **settings):
-    watchdog = Watchdog(experiment, say, every_seconds=0.2, **settings)
-    return watchdog.watch(lambda: False, keep_open=False)
+    guard = Watchdog(experiment, say, every_seconds=0.2, **settings)
+    return guard.watch(lambda: False, keep_open=False)
 
 
 class Saboteur:
@@ -94,3 +96,15 @@ def test_a_tuner_that_hangs_is_a_stall(home, tmp_path):
     assert not find_processes(experiment.id)
     outcome = watched(experiment, pytest.fail)
     assert (outcome.status, outcome.reason) == ("stopped", "from elsewhere")
+
+
+@pytest.mark.parametrize("odd", ODD_ANSWERS)
+def test_whatever_answers_in_the_managers_place_does_not_end_the_watchdog(
+    home, tmp_path, odd, monkeypatch
+):
+    with answering(ODD_ANSWERS[odd]) as port:
+        experiment = Experiment("abc", tmp_path, port, 0.0)
+        monkeypatch.setattr(watchdog, "find", lambda _: experiment)
+        outcome = watched(experiment, pytest.fail, max_resumes=0)
+    assert outcome.status == "failed"
+    assert outcome.reason.startswith("NNI's manager is gone: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 
@@ -11,11 +12,11 @@ from sweeprl import TrialConfig
 from sweeprl.errors import ConfigError
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.trials.backend import detect_backend
-from sweeprl.trials.nni import NNIBackend, NNITrialFile
+from sweeprl.trials.nni import NNIBackend, NNIReporter, NNITrialFile
 from sweeprl.trials.nni_channel import LibraryChannel, ManagerChannel
 from sweeprl.trials.proposed import run_proposed
 from sweeprl.trials.trial import TrialOutcome
-from tests.trials.managers import Manager
+from tests.trials.managers import ODD_ANSWERS, Manager, answering
 
 
 @pytest.fixture
@@ -112,6 +113,54 @@ def test_a_manager_that_is_gone_does_not_hurt_the_training(
     kept = NNITrialFile.load(tmp_path / "out")
     assert kept is not None
     assert (kept.reports, kept.num_delivered, kept.final) == ([(100, 1.0), (200, 2.0)], 0, 2.0)
+
+
+@pytest.mark.parametrize("odd", ODD_ANSWERS)
+def test_whatever_answers_in_its_place_does_not_hurt_the_training(
+    environ, base, tmp_path, odd, monkeypatch
+):
+    monkeypatch.setattr("sweeprl.trials.nni.time.sleep", lambda seconds: None)
+    backend = backend_of(environ)
+    backend.proposal(base, tmp_path)
+    assert backend._file is not None
+    with answering(ODD_ANSWERS[odd]) as port:
+        url = f"http://127.0.0.1:{port}/env/local-env/abcde"
+        reporter = NNIReporter(ManagerChannel(url, "abcde"), backend._file, tmp_path / "out")
+        reporter.report(100, 1.0)
+        reporter.finish(outcome("finished", 2.0))
+    kept = NNITrialFile.load(tmp_path / "out")
+    assert kept is not None
+    assert (kept.reports, kept.final) == ([(100, 1.0)], 2.0)
+
+
+def test_a_manager_that_answers_otherwise_has_no_parameters():
+    for odd in ODD_ANSWERS.values():
+        with answering(odd) as port:
+            url = f"http://127.0.0.1:{port}/env/local-env/abcde"
+            with pytest.raises(ConfigError, match="must give parameters to trial 'abcde'"):
+                ManagerChannel(url, "abcde", patience=0.0).parameters()
+
+
+def test_a_full_disk_does_not_end_the_training(
+    manager, environ, base, tmp_path, monkeypatch, caplog
+):
+    backend = backend_of(environ)
+    backend.proposal(base, tmp_path)
+    reporter = backend.reporter()
+    with monkeypatch.context() as full:
+        full.setattr("sweeprl.trials.nni._write", _no_room)
+        reporter.report(100, 1.0)
+    assert "could not be kept in" in caplog.text
+    assert "No space left on device" in caplog.text
+    reporter.report(200, 2.0)
+    kept = NNITrialFile.load(tmp_path / "out")
+    assert kept is not None
+    assert kept.reports == [(100, 1.0), (200, 2.0)]
+    assert [one["default"] for one in manager.values("PERIODICAL")] == [1.0, 2.0]
+
+
+def _no_room(path, text):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
