@@ -1,7 +1,9 @@
-"""NNI's manager within this machine and this user.
+"""NNI's manager within this machine, and its files within this user.
 
 By itself it listens on every address, asks for no password, serves any file of its user and runs
-code that it is sent; its logs and database are readable by everybody.
+code that it is sent; its logs and database are readable by everybody. Confined, other machines
+cannot reach it and other users cannot read its files. But any user of this machine can connect to
+its port, and so read the files and run code as the one who has started it: NNI has no login.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from sweeprl.nni.listing import Experiment, find, nni_home
 from sweeprl.nni.platforms import Machine, check_concurrency, tunnel_command
 from sweeprl.nni.processes import end_orderly, end_processes, find_processes
 from sweeprl.nni.resuming import prepare_resume
+from sweeprl.nni.secrets import check_no_password
 
 __all__ = ["create", "resume", "stop"]
 
@@ -29,7 +30,10 @@ _START_SECONDS = 60.0
 
 
 def create(folder: str | Path, port: int | None = None) -> str:
-    """Starts the experiment of a folder such that only this machine and user reach it.
+    """Starts the experiment of a folder such that only this machine reaches it.
+
+    Not only this user: whoever has an account on this machine can connect to the port, and NNI asks
+    for no password before it reads files and runs code as the user.
 
     Args:
         folder: with `config.yml`, as `sweeprl nni-config` writes it.
@@ -102,6 +106,8 @@ def _check(config: Path, port: int | None) -> None:
     _check_reachable(content, port)
     check_concurrency(content)
     check_gpus(content)
+    tuner = content.get("tuner")
+    check_no_password((tuner.get("classArgs") if isinstance(tuner, dict) else None) or {})
 
 
 def _check_reachable(content: dict[str, Any], port: int | None) -> None:
