@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
 from sweeprl import TrialConfig
+from sweeprl.config import save_config
 from sweeprl.errors import ConfigError
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.trials.backend import detect_backend
@@ -221,3 +226,54 @@ def test_importing_nni_leaves_output_and_log_level_alone(monkeypatch):
         with pytest.warns(RuntimeWarning, match="without runtime"):
             LibraryChannel().parameters()
     assert (sys.stdout, logging.getLogger().level) == before
+
+
+TRIAL = """
+import sys
+from pathlib import Path
+from sweeprl.config.io import load_config
+from sweeprl.trials.backend import detect_backend
+from sweeprl.trials.proposed import train_and_end
+train_and_end(load_config(sys.argv[1]), detect_backend(), Path.cwd())
+"""
+
+
+def started(environ, base, tmp_path, **changes) -> subprocess.Popen[str]:
+    """A trial in a process of its own, in a few lines as a user writes them."""
+    save_config(base.model_copy(update=changes), tmp_path / "base.json")
+    return subprocess.Popen(
+        [sys.executable, "-c", TRIAL, tmp_path / "base.json"],
+        env={**os.environ, **environ},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_trial_of_ones_own_that_has_finished_ends_with_0(manager, environ, base, tmp_path):
+    process = started(environ, base, tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert len(manager.values("FINAL")) == 1
+
+
+def test_a_trial_of_ones_own_whose_proposal_is_refused_says_why(manager, environ, base, tmp_path):
+    manager.proposal["learning_rate"] = 3.0
+    process = started(environ, base, tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "Error: 'learning_rate' must lie in" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_trial_of_ones_own_that_is_stopped_dies_of_the_signal(manager, environ, base, tmp_path):
+    process = started(environ, base, tmp_path, max_env_steps=10**7, max_episodes=10**7)
+    deadline = time.monotonic() + 120
+    while not manager.values("PERIODICAL"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGINT, errors
+    assert "Traceback" not in errors
+    assert TrialFolder(tmp_path / "out").last.exists()
