@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from sweeprl.nni.processes import end_orderly, end_processes, find_processes
 from sweeprl.nni.resuming import prepare_resume
 from sweeprl.nni.secrets import check_no_password
 
-__all__ = ["create", "resume", "stop"]
+__all__ = ["create", "resume", "revive", "stop"]
 
 _FIRST_PORT = 8080
 _START_SECONDS = 60.0
@@ -66,17 +68,50 @@ def resume(experiment_id: str, port: int | None = None) -> str:
         ConfigError: there is no such experiment, or it runs.
         SweepFailed: NNI did not start it.
     """
-    experiment = find(experiment_id)
-    if find_processes(experiment_id).managers and experiment.is_running:
-        raise ConfigError(
-            f"Only an experiment that does not run can be resumed, but '{experiment_id}' runs at "
-            f"{experiment.address}. Stop it with: sweeprl nni stop {experiment_id}"
-        )
-    end_processes(experiment_id)
+    with _resuming(find(experiment_id)):
+        experiment = find(experiment_id)
+        if find_processes(experiment_id).managers and experiment.is_running:
+            raise ConfigError(
+                f"Only an experiment that does not run can be resumed, but '{experiment_id}' runs "
+                f"at {experiment.address}. Stop it with: sweeprl nni stop {experiment_id}"
+            )
+        end_processes(experiment_id)
+        return _resume(experiment, port)
+
+
+def revive(broken: Experiment) -> bool:
+    """Resumes an experiment that has broken down, whatever of it still runs.
+
+    Args:
+        broken: as it was found when it began.
+
+    Returns:
+        Whether it was done; not where somebody else has resumed it since.
+
+    Raises:
+        ConfigError: it has no database.
+        SweepFailed: NNI did not start it.
+    """
+    with _resuming(broken):
+        if find(broken.id).began_at != broken.began_at:
+            return False
+        end_orderly(broken.id)  # a manager may run, while its tuner is dead
+        _resume(find(broken.id), None)
+        return True
+
+
+@contextmanager
+def _resuming(experiment: Experiment) -> Iterator[None]:
+    """One at a time: a user's and the watchdog's would end each other's fresh manager."""
+    with FileLock(experiment.folder / "resume.lock", mode=0o600):
+        yield
+
+
+def _resume(experiment: Experiment, port: int | None) -> str:
     prepare_resume(experiment.folder)
     if port is None and experiment.port and (experiment.is_remote or _is_free(experiment.port)):
         port = experiment.port
-    return _start("resume", experiment_id, port=port, last=str(experiment.folder.parent))
+    return _start("resume", experiment.id, port=port, last=str(experiment.folder.parent))
 
 
 def stop(experiment_id: str) -> None:

@@ -55,6 +55,11 @@ class Job:
         )
 
     @property
+    def name(self) -> str:
+        """As it is called in messages."""
+        return f"trial {self.sequence} ({self.id})"
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended, whichever way."""
         return self.status in ENDS
