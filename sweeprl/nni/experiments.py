@@ -142,7 +142,9 @@ def _check(config: Path, port: int | None) -> None:
     check_concurrency(content)
     check_gpus(content)
     tuner = content.get("tuner")
-    check_no_password((tuner.get("classArgs") if isinstance(tuner, dict) else None) or {})
+    arguments = tuner.get("classArgs") if isinstance(tuner, dict) else None
+    if isinstance(arguments, dict):  # NNI itself refuses anything else
+        check_no_password(arguments)
 
 
 def _check_reachable(content: dict[str, Any], port: int | None) -> None:
