@@ -57,10 +57,9 @@ def main() -> None:
         tune(arguments)
         return
 
-    from sweeprl.trials.proposed import run_proposed  # which imports torch
+    from sweeprl.trials.proposed import train_and_end  # which imports torch
 
-    outcome = run_proposed(base_config(arguments.max_env_steps), backend, Path.cwd(), view="plain")
-    sys.exit(0 if outcome.is_success else 1)
+    train_and_end(base_config(arguments.max_env_steps), backend, Path.cwd())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ PACKAGE = Path(sweeprl.__file__).parent
 LAYERS = [
     # errors stands above registry, which raises them.
     {"errors", "version"},
+    {"endings"},
     {"registry"},
     {"config"},
     {"search_spaces", "functional"},
@@ -39,6 +40,7 @@ LAZY = "__init__"
 
 FORBIDDEN = {
     "errors": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
+    "endings": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
     "registry": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
     "config": {"torch", "gymnasium", "pytorch_lightning"},
     "search_spaces": {"torch", "gymnasium", "pytorch_lightning"},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from sweeprl.errors import SweepFailed, SweepRLError, TrialFailed
+from sweeprl.endings import end_by
+from sweeprl.errors import SweepRLError
 
 __all__ = ["main"]
 
@@ -27,5 +28,4 @@ def main() -> None:
     try:
         app()
     except SweepRLError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        sys.exit(1 if isinstance(error, (SweepFailed, TrialFailed)) else 2)
+        end_by(error)

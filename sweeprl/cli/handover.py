@@ -23,7 +23,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-__all__ = ["die_of", "hand_over", "socket_path"]
+from sweeprl.endings import die_of
+
+__all__ = ["hand_over", "socket_path"]
 
 _TRIES = 2
 """A worker may end for lack of trials, or be killed, at the moment when it is asked."""
@@ -68,13 +70,6 @@ def _asked(request: dict[str, Any], ended: _Ended) -> dict[str, Any] | None:
         if answer is not None or ended.number is not None:
             break
     return answer
-
-
-def die_of(number: int) -> None:
-    """Ends this process by a signal: NNI shows the trial as canceled then, and not as failed."""
-    sys.stderr.flush()
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
 
 
 def _request(arguments: Sequence[str]) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,10 @@ _KeepOpen = Annotated[
 _Detach = Annotated[
     bool, typer.Option("--detach", help="Return at once; a background process looks after it.")
 ]
+_Quiet = Annotated[
+    float,
+    typer.Option(min=0.0, help="Say so when there was no report for so long: a trial may hang."),
+]
 
 
 @nni.command()
@@ -36,11 +41,13 @@ def create(
     port: _Port = None,
     keep_open: _KeepOpen = False,
     in_background: _Detach = False,
+    quiet_minutes: _Quiet = 30.0,
 ) -> None:
     """Runs an NNI experiment that only this machine can reach, until it is done."""
     from sweeprl.nni import experiments
 
-    _run(lambda: experiments.create(folder, port), keep_open, in_background)
+    begin = partial(experiments.create, folder, port)
+    _run(begin, keep_open, in_background, 60 * quiet_minutes)
 
 
 @nni.command()
@@ -49,11 +56,13 @@ def resume(
     port: _Port = None,
     keep_open: _KeepOpen = False,
     in_background: _Detach = False,
+    quiet_minutes: _Quiet = 30.0,
 ) -> None:
     """Goes on with an NNI experiment that was stopped or has broken down."""
     from sweeprl.nni import experiments
 
-    _run(lambda: experiments.resume(experiment_id, port), keep_open, in_background)
+    begin = partial(experiments.resume, experiment_id, port)
+    _run(begin, keep_open, in_background, 60 * quiet_minutes)
 
 
 @nni.command()
@@ -133,21 +142,25 @@ def _at_rest(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield "go on", f"sweeprl nni resume {experiment.id}"
 
 
-def _run(begin: Callable[[], str], keep_open: bool, in_background: bool) -> None:
+def _run(
+    begin: Callable[[], str], keep_open: bool, in_background: bool, quiet_seconds: float
+) -> None:
     from sweeprl.nni.watching import attend, detach
 
-    if in_background:
-        experiment_id = _shown(begin())
-        log = detach(experiment_id, keep_open=keep_open)
-        _show_next(("follow", f"tail -f {log}"), ("stop", f"sweeprl nni stop {experiment_id}"))
-        return
     shown: list[str] = []
 
     def begin_and_show() -> str:
         shown.append(_shown(begin()))
         return shown[0]
 
-    code = attend(begin_and_show, typer.echo, keep_open=keep_open)
+    if in_background:
+        log = detach(begin_and_show, keep_open=keep_open, quiet_seconds=quiet_seconds)
+        if isinstance(log, Path):
+            _show_next(("follow", f"tail -f {log}"), ("stop", f"sweeprl nni stop {shown[0]}"))
+            return
+        code = log
+    else:
+        code = attend(begin_and_show, typer.echo, keep_open=keep_open, quiet_seconds=quiet_seconds)
     if code:
         _show_next(("go on", f"sweeprl nni resume {shown[0]}"))
     sys.exit(code)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from sweeprl.cli.handover import die_of
 from sweeprl.cli.settings import load_changed
+from sweeprl.endings import die_of
 from sweeprl.errors import ConfigError
 
 __all__ = ["run_in_experiment"]
@@ -19,8 +16,7 @@ __all__ = ["run_in_experiment"]
 def run_in_experiment(config: Path, changes: dict[str, Any], as_lane: bool = False) -> None:
     """Trains the trial that this process was started for, and ends as NNI understands it.
 
-    Exit code 0 where it has finished, and 1 where it has failed. One that was stopped saves its
-    checkpoint and dies of the signal: NNI shows that as canceled, and not as failed.
+    See `trials.proposed.train_and_end`.
 
     Args:
         config: path of the config that the proposal is put into.
@@ -49,14 +45,9 @@ def _run(config: Path, changes: dict[str, Any], as_lane: bool) -> None:
 
         base = feed.as_lane(base)
 
-    from sweeprl.trials.proposed import run_proposed
+    from sweeprl.trials.proposed import train_and_end
 
-    outcome = run_proposed(base, backend, config.resolve().parent, view="plain")
-    sys.stderr.write(f"{outcome.sentence()}\n")
-    if outcome.status == "stopped":
-        die_of(signal.SIGINT)
-    if not outcome.is_success:
-        raise typer.Exit(1)
+    train_and_end(base, backend, config.resolve().parent)
 
 
 def _show_log_in_web_page(folder: Path) -> None:

@@ -23,6 +23,7 @@ def search_gradient(returns: Tensor, noise: Tensor, num_used: int) -> tuple[Tens
     Returns:
         The direction `(P,)`, and sigma.
 
+    >>> import torch
     >>> noise = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     >>> search_gradient(torch.tensor([[3.0, 1.0], [1.0, 3.0]]), noise, 2)
     (tensor([ 1., -1.]), tensor(1.))

@@ -1,7 +1,9 @@
-"""NNI's manager within this machine and this user.
+"""NNI's manager within this machine, and its files within this user.
 
 By itself it listens on every address, asks for no password, serves any file of its user and runs
-code that it is sent; its logs and database are readable by everybody.
+code that it is sent; its logs and database are readable by everybody. Confined, other machines
+cannot reach it and other users cannot read its files. But any user of this machine can connect to
+its port, and so read the files and run code as the one who has started it: NNI has no login.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["UMASK", "confined", "confined_environment"]
+__all__ = ["LOOPBACK", "LOOPBACK_NAMES", "UMASK", "confined", "confined_environment"]
+
+LOOPBACK = "127.0.0.1"
+
+LOOPBACK_NAMES = ("localhost", LOOPBACK)
 
 UMASK = 0o077
 """What an experiment writes is its user's alone."""
 
 _BIND_LOOPBACK = Path(__file__).with_name("bind_loopback.js")
-_LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def confined_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -59,7 +64,7 @@ def confined() -> Iterator[None]:
 
 def _extended(no_proxy: str) -> str:
     hosts = [host.strip() for host in no_proxy.split(",") if host.strip()]
-    return ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
+    return ",".join(dict.fromkeys([*hosts, *LOOPBACK_NAMES]))
 
 
 def _preloading(node_options: str) -> str:

@@ -49,6 +49,15 @@ class ExperimentDatabase:
         params, name, seconds = rows[0]
         return {**json.loads(params), "id": name, "seconds": float(seconds or 0)}
 
+    def last_report(self) -> float | None:
+        """When the latest report or result came, in seconds of the epoch; None before the first.
+
+        Raises:
+            ConfigError: the database cannot be read.
+        """
+        moment = self._rows("SELECT max(timestamp) FROM MetricData")[0][0]
+        return None if moment is None else float(moment) / 1000
+
     def jobs(self, skip: Container[str] = ()) -> list[JobHistory]:
         """Every trial, in the order in which they began.
 

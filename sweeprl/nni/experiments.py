@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,25 @@ import yaml
 from filelock import FileLock
 
 from sweeprl.errors import ConfigError, SweepFailed
-from sweeprl.nni.confinement import UMASK, confined_environment
+from sweeprl.nni.confinement import LOOPBACK, LOOPBACK_NAMES, UMASK, confined_environment
 from sweeprl.nni.gpus import check_gpus
 from sweeprl.nni.listing import Experiment, find, nni_home
 from sweeprl.nni.platforms import Machine, check_concurrency, tunnel_command
 from sweeprl.nni.processes import end_orderly, end_processes, find_processes
 from sweeprl.nni.resuming import prepare_resume
+from sweeprl.nni.secrets import check_no_password
 
-__all__ = ["create", "resume", "stop"]
+__all__ = ["create", "resume", "revive", "stop"]
 
 _FIRST_PORT = 8080
 _START_SECONDS = 60.0
-_LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def create(folder: str | Path, port: int | None = None) -> str:
-    """Starts the experiment of a folder such that only this machine and user reach it.
+    """Starts the experiment of a folder such that only this machine reaches it.
+
+    Not only this user: whoever has an account on this machine can connect to the port, and NNI asks
+    for no password before it reads files and runs code as the user.
 
     Args:
         folder: with `config.yml`, as `sweeprl nni-config` writes it.
@@ -63,17 +68,50 @@ def resume(experiment_id: str, port: int | None = None) -> str:
         ConfigError: there is no such experiment, or it runs.
         SweepFailed: NNI did not start it.
     """
-    experiment = find(experiment_id)
-    if find_processes(experiment_id).managers and experiment.is_running:
-        raise ConfigError(
-            f"Only an experiment that does not run can be resumed, but '{experiment_id}' runs at "
-            f"{experiment.address}. Stop it with: sweeprl nni stop {experiment_id}"
-        )
-    end_processes(experiment_id)
+    with _resuming(find(experiment_id)):
+        experiment = find(experiment_id)
+        if find_processes(experiment_id).managers and experiment.is_running:
+            raise ConfigError(
+                f"Only an experiment that does not run can be resumed, but '{experiment_id}' runs "
+                f"at {experiment.address}. Stop it with: sweeprl nni stop {experiment_id}"
+            )
+        end_processes(experiment_id)
+        return _resume(experiment, port)
+
+
+def revive(broken: Experiment) -> bool:
+    """Resumes an experiment that has broken down, whatever of it still runs.
+
+    Args:
+        broken: as it was found when it began.
+
+    Returns:
+        Whether it was done; not where somebody else has resumed it since.
+
+    Raises:
+        ConfigError: it has no database.
+        SweepFailed: NNI did not start it.
+    """
+    with _resuming(broken):
+        if find(broken.id).began_at != broken.began_at:
+            return False
+        end_orderly(broken.id)  # a manager may run, while its tuner is dead
+        _resume(find(broken.id), None)
+        return True
+
+
+@contextmanager
+def _resuming(experiment: Experiment) -> Iterator[None]:
+    """One at a time: a user's and the watchdog's would end each other's fresh manager."""
+    with FileLock(experiment.folder / "resume.lock", mode=0o600):
+        yield
+
+
+def _resume(experiment: Experiment, port: int | None) -> str:
     prepare_resume(experiment.folder)
     if port is None and experiment.port and (experiment.is_remote or _is_free(experiment.port)):
         port = experiment.port
-    return _start("resume", experiment_id, port=port, last=str(experiment.folder.parent))
+    return _start("resume", experiment.id, port=port, last=str(experiment.folder.parent))
 
 
 def stop(experiment_id: str) -> None:
@@ -103,6 +141,10 @@ def _check(config: Path, port: int | None) -> None:
     _check_reachable(content, port)
     check_concurrency(content)
     check_gpus(content)
+    tuner = content.get("tuner")
+    arguments = tuner.get("classArgs") if isinstance(tuner, dict) else None
+    if isinstance(arguments, dict):  # NNI itself refuses anything else
+        check_no_password(arguments)
 
 
 def _check_reachable(content: dict[str, Any], port: int | None) -> None:
@@ -113,7 +155,7 @@ def _check_reachable(content: dict[str, Any], port: int | None) -> None:
     if platform in (None, "local"):
         return
     tunnel = tunnel_command(Machine("USER", "HOST"), port or _FIRST_PORT)
-    if address not in _LOOPBACK:
+    if address not in LOOPBACK_NAMES:
         raise ConfigError(
             "`nniManagerIp: 127.0.0.1` must hold where trials are on other machines, since the "
             f"manager is heard on this one only, but got {address}. Set it, choose a --port, and "
@@ -194,7 +236,7 @@ def _is_free(port: int) -> bool:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("127.0.0.1", port))
+            listener.bind((LOOPBACK, port))
         except OSError:
             return False
         return True

@@ -6,7 +6,7 @@ tries again without a pause, starts a process each time, and answers no more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -91,16 +91,11 @@ def check_gpus(content: Mapping[str, Any]) -> None:
     sections = service.get("machineList", [service])
     for section in sections:
         _check_shared(section)
+    concurrency = int(content.get("trialConcurrency", 1))
     if service.get("platform") == "local":
-        _check_here(int(content.get("trialConcurrency", 1)), service)
-        return
-    if any(section.get("maxTrialNumberPerGpu", 1) == 1 for section in sections):
-        raise ConfigError(
-            f"With nni {version('nni')} trials on other machines must not be given whole GPUs, "
-            "since it never gives one where a machine has a single one, but got "
-            "`trialGpuNumber: 1`. Leave it out (--gpus-per-trial): the one trial that runs at a "
-            "time takes the first GPU."
-        )
+        _check_here(concurrency, service)
+    else:
+        _check_there(concurrency, [int(one.get("maxTrialNumberPerGpu", 1)) for one in sections])
 
 
 def _check_shared(section: Mapping[str, Any]) -> None:
@@ -111,6 +106,25 @@ def _check_shared(section: Mapping[str, Any]) -> None:
         "that another trial shares, or has just left, counts as taken, but got "
         f"{section.get('useActiveGpu')}. Set it to true."
     )
+
+
+def _check_there(concurrency: int, shares: Sequence[int]) -> None:
+    """How many GPUs other machines have is not known here; each that trains has one at least."""
+    if 1 in shares:
+        raise ConfigError(
+            f"With nni {version('nni')} trials on other machines must not be given whole GPUs, "
+            "since it never gives one where a machine has a single one, but got "
+            "`trialGpuNumber: 1`. Let trials share them (--trials-per-gpu 2), or leave it out "
+            "(--gpus-per-trial): each trial then takes the first GPU of its machine."
+        )
+    if concurrency > sum(shares):
+        raise ConfigError(
+            "`concurrency <= machines * trials_per_gpu` must hold, since each machine is sure to "
+            f"have one GPU only, and nni {version('nni')} breaks down where a trial has to wait "
+            f"for one, but got concurrency={concurrency}, {len(shares)} machines, "
+            f"trials_per_gpu={', '.join(map(str, sorted(set(shares))))}. Lower the concurrency, "
+            "or raise --trials-per-gpu."
+        )
 
 
 def _check_here(concurrency: int, service: Mapping[str, Any]) -> None:

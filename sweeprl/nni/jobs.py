@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 
 from sweeprl.errors import ConfigError
 from sweeprl.launcher import TrialFolder, TrialRecord
+from sweeprl.nni.manager import ENDS
 from sweeprl.trials.nni import TRIAL_NUMBER, NNITrialFile
 
 __all__ = ["Event", "JobHistory"]
-
-_ENDS = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 
 
 class Event(NamedTuple):
@@ -68,7 +67,7 @@ class JobHistory:
     @property
     def is_over(self) -> bool:
         """Whether it has ended, as far as NNI knows."""
-        return self.status in _ENDS
+        return self.status in ENDS
 
     @property
     def was_cancelled(self) -> bool:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Job", "Manager"]
+from sweeprl.trials.nni_http import HttpClient, understood
+
+__all__ = ["ENDS", "Job", "Manager"]
 
 _SECONDS = 10.0
 """How long an answer may take."""
 
-_ENDS = {
+ENDS = {
     "SUCCEEDED": "succeeded",
     "FAILED": "failed",
     "EARLY_STOPPED": "stopped",
     "USER_CANCELED": "stopped",
     "SYS_CANCELED": "stopped",
 }
-"""Other words are of trials that wait or run; a resumed one is ADD_RESUMED at first."""
+"""NNI's words for a trial that is over, and ours.
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Asks no proxy."""
+Other words are of trials that wait or run; a resumed one is ADD_RESUMED at first."""
 
 
 @dataclass(frozen=True)
@@ -54,51 +55,57 @@ class Job:
         )
 
     @property
+    def name(self) -> str:
+        """As it is called in messages."""
+        return f"trial {self.sequence} ({self.id})"
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended, whichever way."""
-        return self.status in _ENDS
+        return self.status in ENDS
 
     @property
     def end(self) -> str:
         """succeeded, failed or stopped, where it is over; stopped for any death by a signal."""
-        return _ENDS[self.status]
+        return ENDS[self.status]
 
 
 class Manager:
     """Asks the manager that listens on a port of this machine.
 
-    Every method raises OSError where nobody answers.
+    Every method raises OSError where nobody answers, or somebody else than a manager.
     """
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}/api/v1/nni"
+        self._http = HttpClient(_SECONDS)
 
     def status(self) -> tuple[str, list[str]]:
         """NNI's word (RUNNING, DONE, ...) and its errors."""
-        answer = self._get("/check-status")
-        return answer["status"], [str(error) for error in answer.get("errors", [])]
+        with self._answer("/check-status") as answer:
+            return answer["status"], [str(error) for error in answer.get("errors", [])]
 
     def profile(self) -> dict[str, Any]:
         """The experiment's id, times and config (`params`); empty before it has begun."""
-        return self._get("/experiment") or {}
+        with self._answer("/experiment") as answer:
+            return dict(answer or {})
 
     def jobs(self) -> list[Job]:
         """Its trials, in the order of their beginning."""
-        return [Job.of(plain) for plain in self._get("/trial-jobs")]
+        with self._answer("/trial-jobs") as answer:
+            return [Job.of(plain) for plain in answer]
 
     def stop(self) -> None:
         """Lets the manager end; returns before it has."""
-        request = urllib.request.Request(f"{self._base}/experiment", method="DELETE")
-        with _direct.open(request, timeout=_SECONDS):
-            pass
+        self._http.send("DELETE", f"{self._base}/experiment")
+
+    @contextmanager
+    def _answer(self, path: str) -> Iterator[Any]:
+        with understood(self._base + path):
+            yield self._get(path)
 
     def _get(self, path: str) -> Any:
-        with _direct.open(self._base + path, timeout=_SECONDS) as response:
-            text = response.read()
-        try:
-            return json.loads(text) if text else None
-        except ValueError as error:
-            raise OSError(f"NNI's manager did not answer with JSON: {text[:80]!r}") from error
+        return self._http.get(self._base + path)
 
 
 def _final(metrics: list[dict[str, Any]]) -> float | None:

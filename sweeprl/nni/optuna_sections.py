@@ -7,6 +7,7 @@ from typing import Any
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, did_you_mean
+from sweeprl.nni.secrets import check_no_password
 from sweeprl.search_spaces import SearchSpace
 
 __all__ = ["is_optuna", "optuna_assessor", "optuna_tuner"]
@@ -32,12 +33,13 @@ def optuna_tuner(
 
     Raises:
         UnknownNameError: there is no such sampler.
-        ConfigError: the tuner takes no such argument.
+        ConfigError: the tuner takes no such argument, or must not have it.
     """
     from sweeprl.sweeps.samplers import sampler_for  # which imports torch
 
     sampler_for(space, sampler)
     arguments = _arguments("tuner", {"sampler": sampler}, given, ("seed", "root_dir", "storage"))
+    check_no_password(arguments)
     return {"className": "sweeprl.nni.tuner.OptunaTuner", **_PLACE, "classArgs": arguments}
 
 

@@ -13,11 +13,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sweeprl.errors import ConfigError
+from sweeprl.nni.confinement import LOOPBACK
 from sweeprl.nni.gpus import Gpus
 
 __all__ = ["Machine", "Remote", "check_concurrency", "platform_section", "tunnel_command"]
-
-LOOPBACK = "127.0.0.1"
 
 _MACHINE = re.compile(r"(?P<user>[^@\s]+)@(?P<host>[^@:\s]+|\[[^\]\s]+\])(:(?P<port>\d{1,5}))?")
 _INTERPRETER = re.compile(r"python[\d.]*")

@@ -43,7 +43,7 @@ class JobTally:
         """Returns one line on all of them."""
         counts = Counter(job.end for job in self._over.values())
         ended = ", ".join(f"{count} {end}" for end, count in sorted(counts.items()))
-        best = f"; best {self.best.final:.4g} by {_name(self.best)}" if self.best else ""
+        best = f"; best {self.best.final:.4g} by {self.best.name}" if self.best else ""
         return f"{len(self)} trials{': ' if ended else ''}{ended}{best}"
 
     def _add(self, job: Job) -> str:
@@ -51,7 +51,7 @@ class JobTally:
         is_best = self._is_best(job)
         if is_best:
             self.best = job
-        parts = [_name(job), job.end]
+        parts = [job.name, job.end]
         if job.seconds is not None:
             parts.append(f"after {job.seconds:.0f} s")
         if job.final is not None:
@@ -64,7 +64,3 @@ class JobTally:
         if self.best is None or self.best.final is None:
             return True
         return (job.final > self.best.final) == self.is_maximized and job.final != self.best.final
-
-
-def _name(job: Job) -> str:
-    return f"trial {job.sequence} ({job.id})"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from sweeprl.errors import ConfigError, SweepFailed
-from sweeprl.nni.experiments import resume
+from sweeprl.nni.database import ExperimentDatabase
+from sweeprl.nni.experiments import revive
 from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.logs import cannot_train, dispatcher_error, is_stopped_in_order, search_error
 from sweeprl.nni.manager import Job
 from sweeprl.nni.processes import end_orderly, find_processes
+from sweeprl.nni.quiet import Quiet
 from sweeprl.nni.tally import JobTally, is_maximized
 
 __all__ = ["Outcome", "Watchdog", "watch"]
@@ -47,6 +49,7 @@ def watch(
     should_stop: Callable[[], bool] = lambda: False,
     max_resumes: int = 2,
     stall_seconds: float = 300.0,
+    quiet_seconds: float = 1800.0,
     keep_open: bool = False,
 ) -> Outcome:
     """Looks after a running experiment until it is done, and stops it then.
@@ -60,6 +63,8 @@ def watch(
         should_stop: asked every second; where true, the experiment is stopped.
         max_resumes: how many times in a row without a trial that has ended in between.
         stall_seconds: how long no trial may run, and none end.
+        quiet_seconds: after how long without a report, and without a trial that begins or ends,
+            the watchdog says so, once: a trial that hangs is not told from one that is slow.
         keep_open: whether the web page stays, and with it NNI's processes, when it is done.
 
     Raises:
@@ -67,7 +72,13 @@ def watch(
     """
     experiment = find(experiment_id)
     with _alone(experiment):
-        watchdog = Watchdog(experiment, say, max_resumes=max_resumes, stall_seconds=stall_seconds)
+        watchdog = Watchdog(
+            experiment,
+            say,
+            max_resumes=max_resumes,
+            stall_seconds=stall_seconds,
+            quiet_seconds=quiet_seconds,
+        )
         return watchdog.watch(should_stop, keep_open)
 
 
@@ -94,12 +105,14 @@ class Watchdog:
         *,
         max_resumes: int = 2,
         stall_seconds: float = 300.0,
+        quiet_seconds: float = 1800.0,
         every_seconds: float = 1.0,
     ) -> None:
         self._experiment, self._say = experiment, say
         self._max_resumes, self._stall_seconds = max_resumes, stall_seconds
         self._every_seconds = every_seconds
         self._tally = JobTally()
+        self._quiet = Quiet(quiet_seconds, self._last_report)
         self._num_resumes, self._ended_at_resume = 0, 0
         self._is_busy = False
         self._begin()
@@ -170,6 +183,13 @@ class Watchdog:
         self._is_busy = any(not job.is_over for job in jobs)
         if lines or self._is_busy:
             self._moved_at = time.monotonic()
+        if (quiet := self._quiet.look(jobs)) is not None:
+            self._say(quiet)
+
+    def _last_report(self) -> float | None:
+        with suppress(ConfigError):  # the database is busy; its trials may be, too
+            return ExperimentDatabase(self._experiment.folder).last_report()
+        return None
 
     def _has_no_more(self, status: str, jobs: list[Job]) -> bool:
         is_idle = status == "TUNER_NO_MORE_TRIAL" and not self._is_busy
@@ -201,6 +221,9 @@ class Watchdog:
 
     def _help(self, trouble: str) -> Outcome | None:
         """Resumes, or gives up."""
+        if find(self._experiment.id).began_at != self._experiment.began_at:
+            self._begin()  # somebody else has resumed it
+            return None
         if len(self._tally) > self._ended_at_resume:
             self._num_resumes = 0
         if self._num_resumes == self._max_resumes:
@@ -213,8 +236,8 @@ class Watchdog:
 
     def _resume(self) -> Outcome | None:
         try:
-            end_orderly(self._experiment.id)  # a manager may run, while its tuner is dead
-            resume(self._experiment.id)
+            if not revive(self._experiment):
+                self._say("Somebody else has resumed it meanwhile")
         except (ConfigError, SweepFailed) as error:
             return self._outcome("failed", f"it cannot be resumed: {error}")
         self._begin()

@@ -229,8 +229,19 @@ class NNIReporter(Reporter):
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             return False
         finally:
-            self._file.save(self._folder)
+            self._keep()
         return True
+
+    def _keep(self) -> None:
+        """A disk that is full ends no training; the next report tries again, with all of them."""
+        try:
+            self._file.save(self._folder)
+        except OSError as error:
+            logging.getLogger(__name__).warning(
+                "What the trial reports could not be kept in '%s': %s. Make room there.",
+                NNITrialFile.path(self._folder),
+                error,
+            )
 
     def _send_all(self) -> None:
         if time.monotonic() < self._retry_at:

@@ -12,14 +12,13 @@ import json
 import logging
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 from sweeprl.errors import ConfigError
+from sweeprl.trials.nni_http import HttpClient, understood
 
 __all__ = ["Channel", "LibraryChannel", "ManagerChannel", "Metric"]
 
@@ -59,6 +58,8 @@ class Channel(Protocol):
 class ManagerChannel:
     """Speaks with the manager of NNI 3.0.
 
+    Every method but `parameters` raises OSError where it does not answer as it should.
+
     Args:
         url: the trial's own command channel, `http://localhost:PORT/env/local-env/ID`.
         trial: ID of the trial.
@@ -79,10 +80,8 @@ class ManagerChannel:
     ) -> None:
         self._url, self._trial = url, trial
         self._api = f"{manager or url.partition('/env/')[0]}/api/v1/nni"
-        self._timeout, self._patience = timeout, patience
+        self._http, self._patience = HttpClient(timeout), patience
         self._parameter_id: int | None = None
-        # A proxy named in the environment is not for this machine.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def parameters(self) -> tuple[dict[str, Any], int | None]:
         """Asks for the trial's own record until the manager has it.
@@ -93,11 +92,10 @@ class ManagerChannel:
         give_up_at = time.monotonic() + self._patience
         while True:
             try:
-                found = self._get(f"trial-jobs/{self._trial}").get("hyperParameters") or []
-                if found:
-                    record = json.loads(found[-1])
-                    self._parameter_id = record["parameter_id"]
-                    return dict(record["parameters"]), record["parameter_id"]
+                found = self._given()
+                if found is not None:
+                    self._parameter_id = found[1]
+                    return found
                 reason = "it has none yet"
             except OSError as error:
                 reason = str(error)
@@ -109,21 +107,30 @@ class ManagerChannel:
                 )
             time.sleep(0.1)
 
+    def _given(self) -> tuple[dict[str, Any], int] | None:
+        with self._answer(f"trial-jobs/{self._trial}") as job:
+            found = job.get("hyperParameters")
+            if not found:
+                return None
+            record = json.loads(found[-1])
+            return dict(record["parameters"]), record["parameter_id"]
+
     def search_space(self) -> dict[str, Any] | None:
         """Asks for the experiment's."""
-        params = self._get("experiment")["params"]
-        found = params.get("searchSpace")
-        space: dict[str, Any] | None = json.loads(found) if isinstance(found, str) else found
-        return space
+        with self._answer("experiment") as experiment:
+            found = experiment["params"].get("searchSpace")
+            space: dict[str, Any] | None = json.loads(found) if isinstance(found, str) else found
+            return space
 
     def concurrency(self) -> int:
         """Asks how many trials the experiment runs at once."""
-        return int(self._get("experiment")["params"]["trialConcurrency"])
+        with self._answer("experiment") as experiment:
+            return int(experiment["params"]["trialConcurrency"])
 
     def delivered(self, kind: Metric) -> int | None:
         """Asks for the trial's metrics."""
-        metrics = self._get(f"metric-data/{urllib.parse.quote(self._trial)}")
-        return [metric["type"] for metric in metrics].count(kind)
+        with self._answer(f"metric-data/{urllib.parse.quote(self._trial)}") as metrics:
+            return [metric["type"] for metric in metrics].count(kind)
 
     def send(self, kind: Metric, sequence: int, value: Mapping[str, float]) -> None:
         """Puts one into the trial's command channel."""
@@ -134,22 +141,13 @@ class ManagerChannel:
             "sequence": sequence,
             "value": json.dumps(value),
         }
-        self._open(self._url, {"type": "metric", "metric": json.dumps(metric)})
+        self._http.send("PUT", self._url, {"type": "metric", "metric": json.dumps(metric)})
 
-    def _get(self, path: str) -> Any:
-        return json.loads(self._open(f"{self._api}/{path}"))
-
-    def _open(self, url: str, content: Any = None) -> bytes:
-        data = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(
-            url,
-            data,
-            {"Content-Type": "application/json"},
-            method="GET" if data is None else "PUT",
-        )
-        with self._opener.open(request, timeout=self._timeout) as answer:
-            body: bytes = answer.read()
-            return body
+    @contextmanager
+    def _answer(self, path: str) -> Iterator[Any]:
+        url = f"{self._api}/{path}"
+        with understood(url):
+            yield self._http.get(url)
 
 
 class LibraryChannel:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
 from sweeprl.config import TrialConfig
-from sweeprl.errors import ConfigError
+from sweeprl.endings import die_of, end_by
+from sweeprl.errors import ConfigError, SweepRLError
 from sweeprl.launcher import StopOnSignal, TrialFolder, TrialModule
 from sweeprl.launcher.views import ViewName
 from sweeprl.trials.backend import TunerBackend
 from sweeprl.trials.running import run_trial
 from sweeprl.trials.trial import TrialOutcome
 
-__all__ = ["StartFrom", "run_proposed"]
+__all__ = ["StartFrom", "run_proposed", "train_and_end"]
 
 
 def run_proposed(
@@ -53,6 +57,31 @@ def run_proposed(
         proposal.save_to.mkdir(parents=True, exist_ok=True)
         shutil.copy2(own.last, proposal.save_to / own.last.name)
     return outcome
+
+
+def train_and_end(base: TrialConfig, backend: TunerBackend, config_folder: Path) -> NoReturn:
+    """Trains what a tuner proposes for this process, and ends it as NNI understands it.
+
+    Exit code 0 where the trial has finished, 1 where it has failed, and 2 where the proposal was
+    refused, with the reason on standard error. A trial that was stopped saves its checkpoint and
+    dies of the signal: NNI shows that as canceled, and not as failed.
+
+    Args:
+        base: what the proposal is put into.
+        backend: the tuner, as `detect_backend` finds it.
+        config_folder: a folder whose modules the config may name.
+    """
+    try:
+        outcome = run_proposed(base, backend, config_folder, view="plain")
+    except KeyboardInterrupt:
+        die_of(signal.SIGINT)
+        raise
+    except SweepRLError as error:
+        end_by(error)
+    sys.stderr.write(f"{outcome.sentence()}\n")
+    if outcome.status == "stopped":
+        die_of(signal.SIGINT)
+    sys.exit(0 if outcome.is_success else 1)
 
 
 class StartFrom(Callback):

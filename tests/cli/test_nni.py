@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from sweeprl.nni import watching
 from sweeprl.nni.processes import find_processes
@@ -71,3 +74,17 @@ def test_a_failed_experiment_is_exit_code_1(monkeypatch):
     assert lines == ["Failed: so.\n0 trials."]
     monkeypatch.setattr(watching, "watch", lambda *_, **__: Outcome("stopped", "so", "0 trials"))
     assert watching.attend(lambda: "abc", lines.append) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_no_experiment_that_nobody_looks_after(monkeypatch, number):
+    stopped = []
+    monkeypatch.setattr(watching, "stop", stopped.append)
+    monkeypatch.setattr(watching.subprocess, "Popen", pytest.fail)
+
+    def begin() -> str:
+        os.kill(os.getpid(), number)
+        return "abc"
+
+    assert watching.detach(begin) == 128 + number
+    assert stopped == ["abc"]

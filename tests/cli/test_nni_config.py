@@ -67,10 +67,6 @@ def test_an_experiment_of_other_machines_tells_the_tunnels(written, tmp_path, mo
         (["--machine-python", "/venv/bin"], "there is no --machine"),
         (["--tuner-set", "population_size"], "--tuner-set must be key=value"),
         (["--tuner", "Hyperband"], "it raises after its first trial. Use TPE"),
-        (
-            ["--machine", "ada@gpu1", "--machine-python", "/venv/bin"],
-            "only one trial at a time may run on other machines",
-        ),
     ],
 )
 def test_what_cannot_work_is_refused(written, monkeypatch, options, message):

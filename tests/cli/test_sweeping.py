@@ -323,7 +323,7 @@ def test_importance(cli, swept):
     result = cli("importance", swept)
     assert result.code == 0
     assert "PED-ANOVA" in result.out
-    assert re.search(r"^learning_rate +0\.\d\d +█+$", result.out, re.MULTILINE)
+    assert re.search(r"^learning_rate +[01]\.\d\d +█+$", result.out, re.MULTILINE)
     assert "mode[double].epsilon_end" in result.out
     assert "within 90 % of the best" in result.out
     found = strict(cli("importance", swept, "--json").out)

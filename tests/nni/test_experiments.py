@@ -91,6 +91,10 @@ def test_an_experiment_is_confined_stopped_and_resumed(home, tmp_path):
             {"trainingService": {"platform": "remote"}, "nniManagerIp": "10.0.0.1"},
             "`nniManagerIp: 127.0.0.1` must hold .* got 10.0.0.1",
         ),
+        (
+            {"tuner": {"classArgs": {"storage": "postgresql://ada:secret@db/study"}}},
+            r"storage must hold no password, .*//ada:\*\*\*@db/study\. Leave",
+        ),
     ],
 )
 def test_a_config_is_refused_before_anything_begins(home, tmp_path, change, message):

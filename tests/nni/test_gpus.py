@@ -112,6 +112,19 @@ def test_other_machines_may_have_a_single_gpu(machine):
         check_gpus(content(1, 1, "remote"))
 
 
+def test_trials_on_other_machines_must_not_wait_for_a_gpu(machine):
+    machine("3.0", 8)  # here, which does not count
+    two = content(4, 2, "remote")
+    two["trainingService"]["machineList"] *= 2
+    check_gpus(two)
+    too_many = {**two, "trialConcurrency": 5}
+    message = "got concurrency=5, 2 machines, trials_per_gpu=2. Lower the concurrency"
+    with pytest.raises(ConfigError, match=message):
+        check_gpus(too_many)
+    machine("2.10.1", 8)  # lets trials wait
+    check_gpus(too_many)
+
+
 @pytest.mark.parametrize(
     "wish, message",
     [

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from sweeprl.nni.manager import Job, Manager
 from tests.nni.folders import free_port
+from tests.trials.managers import ODD_ANSWERS, answering
 
 
 def metric(value) -> list[dict]:
@@ -64,17 +63,13 @@ def test_nobody_answers():
         Manager(free_port()).status()
 
 
-def test_another_server_answers():
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<html>")
-
-        def log_message(self, *args):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        with pytest.raises(OSError, match="did not answer with JSON"):
-            Manager(server.server_port).status()
+@pytest.mark.parametrize("odd", ODD_ANSWERS)
+@pytest.mark.parametrize("question", ["status", "profile", "jobs"])
+def test_another_server_answers(odd, question):
+    with answering(ODD_ANSWERS[odd]) as port:
+        ask = getattr(Manager(port), question)
+        if (odd, question) == ("empty", "profile"):
+            assert ask() == {}  # so NNI says that it has not begun
+            return
+        with pytest.raises(OSError, match="NNI's manager must answer|without response|reset"):
+            ask()

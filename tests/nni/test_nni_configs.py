@@ -20,7 +20,7 @@ def generate(folder: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.glob("*/*"))}
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.glob("*-*/*"))}
 
 
 def test_the_committed_experiments_are_those_that_the_script_writes(tmp_path):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni.experiments import create
-from sweeprl.nni.listing import find
+from sweeprl.nni import watchdog
+from sweeprl.nni.experiments import create, resume, revive, stop
+from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.processes import find_processes
 from sweeprl.nni.watchdog import Watchdog, watch
-from tests.nni.folders import free_port, write_folder
+from tests.nni.folders import PATIENT, free_port, write_folder
+from tests.trials.managers import ODD_ANSWERS, answering
 
 
 def begun(folder, **settings):
@@ -18,8 +23,8 @@ def begun(folder, **settings):
 
 
 def watched(experiment, say, **settings):
-    watchdog = Watchdog(experiment, say, every_seconds=0.2, **settings)
-    return watchdog.watch(lambda: False, keep_open=False)
+    guard = Watchdog(experiment, say, every_seconds=0.2, **settings)
+    return guard.watch(lambda: False, keep_open=False)
 
 
 class Saboteur:
@@ -94,3 +99,61 @@ def test_a_tuner_that_hangs_is_a_stall(home, tmp_path):
     assert not find_processes(experiment.id)
     outcome = watched(experiment, pytest.fail)
     assert (outcome.status, outcome.reason) == ("stopped", "from elsewhere")
+
+
+@pytest.mark.parametrize("odd", ODD_ANSWERS)
+def test_whatever_answers_in_the_managers_place_does_not_end_the_watchdog(
+    home, tmp_path, odd, monkeypatch
+):
+    with answering(ODD_ANSWERS[odd]) as port:
+        experiment = Experiment("abc", tmp_path, port, 0.0)
+        monkeypatch.setattr(watchdog, "find", lambda _: experiment)
+        outcome = watched(experiment, pytest.fail, max_resumes=0)
+    assert outcome.status == "failed"
+    assert outcome.reason.startswith("NNI's manager is gone: ")
+
+
+def test_a_trial_that_hangs_is_said_and_not_killed(home, tmp_path):
+    experiment = begun(tmp_path / "folder", trial=PATIENT, maxTrialNumber=1)
+    lines = []
+    guard = Watchdog(experiment, lines.append, every_seconds=0.2, quiet_seconds=1.0)
+    until = []
+
+    def should_stop() -> bool:
+        until.append(len(find_processes(experiment.id).trials))
+        return bool(lines) or len(until) > 300
+
+    outcome = guard.watch(should_stop, keep_open=False)
+    assert [line.split(":")[0] for line in lines] == ["Nothing has happened for 0.0167 min"]
+    assert until[-1] > 0
+    assert outcome.status == "stopped"
+
+
+def test_a_resume_and_the_watchdogs_own_do_not_end_each_other(home, tmp_path):
+    experiment = begun(tmp_path / "folder", trial=PATIENT)
+    guard = Watchdog(experiment, pytest.fail)
+    for process in find_processes(experiment.id).managers:
+        process.kill()
+    with ThreadPoolExecutor() as pool:
+        by_user = pool.submit(resume, experiment.id)
+        wait_for(FileLock(experiment.folder / "resume.lock"))
+        assert not revive(experiment)  # waits, and finds it done
+        assert by_user.result(timeout=1.0) == experiment.id
+    (manager,) = find_processes(experiment.id).managers
+    assert guard._help("its manager is gone") is None  # says nothing, and resumes nothing
+    assert find_processes(experiment.id).managers == [manager]
+    with pytest.raises(ConfigError, match="does not run can be resumed"):
+        resume(experiment.id)
+    stop(experiment.id)
+
+
+def wait_for(lock):
+    """Until somebody else has it."""
+    for _ in range(500):
+        try:
+            with lock.acquire(timeout=0):
+                pass
+        except Timeout:
+            return
+        time.sleep(0.02)  # not in the lock, which the other one looks at from time to time
+    pytest.fail("nobody took the lock")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -99,3 +102,34 @@ class Manager:
 
 class _Server(ThreadingHTTPServer):
     request_queue_size = 64
+
+
+ODD_ANSWERS = {
+    "killed in the middle": b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "nothing at all": b"",
+    "empty": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "no JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+    "other JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n[[null]]",
+}
+"""What else may come from a manager's port."""
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """Answers every request with the same bytes, and hangs up; yields the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):  # the end
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
+import subprocess
 import sys
+import time
 
 import gymnasium as gym
 import pytest
 
 from sweeprl import TrialConfig
+from sweeprl.config import save_config
 from sweeprl.errors import ConfigError
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.trials.backend import detect_backend
-from sweeprl.trials.nni import NNIBackend, NNITrialFile
+from sweeprl.trials.nni import NNIBackend, NNIReporter, NNITrialFile
 from sweeprl.trials.nni_channel import LibraryChannel, ManagerChannel
 from sweeprl.trials.proposed import run_proposed
 from sweeprl.trials.trial import TrialOutcome
-from tests.trials.managers import Manager
+from tests.trials.managers import ODD_ANSWERS, Manager, answering
 
 
 @pytest.fixture
@@ -142,6 +146,54 @@ def test_a_manager_that_is_gone_does_not_hurt_the_training(
     assert (kept.reports, kept.num_delivered, kept.final) == ([(100, 1.0), (200, 2.0)], 0, 2.0)
 
 
+@pytest.mark.parametrize("odd", ODD_ANSWERS)
+def test_whatever_answers_in_its_place_does_not_hurt_the_training(
+    environ, base, tmp_path, odd, monkeypatch
+):
+    monkeypatch.setattr("sweeprl.trials.nni.time.sleep", lambda seconds: None)
+    backend = backend_of(environ)
+    backend.proposal(base, tmp_path)
+    assert backend._file is not None
+    with answering(ODD_ANSWERS[odd]) as port:
+        url = f"http://127.0.0.1:{port}/env/local-env/abcde"
+        reporter = NNIReporter(ManagerChannel(url, "abcde"), backend._file, tmp_path / "out")
+        reporter.report(100, 1.0)
+        reporter.finish(outcome("finished", 2.0))
+    kept = NNITrialFile.load(tmp_path / "out")
+    assert kept is not None
+    assert (kept.reports, kept.final) == ([(100, 1.0)], 2.0)
+
+
+def test_a_manager_that_answers_otherwise_has_no_parameters():
+    for odd in ODD_ANSWERS.values():
+        with answering(odd) as port:
+            url = f"http://127.0.0.1:{port}/env/local-env/abcde"
+            with pytest.raises(ConfigError, match="must give parameters to trial 'abcde'"):
+                ManagerChannel(url, "abcde", patience=0.0).parameters()
+
+
+def test_a_full_disk_does_not_end_the_training(
+    manager, environ, base, tmp_path, monkeypatch, caplog
+):
+    backend = backend_of(environ)
+    backend.proposal(base, tmp_path)
+    reporter = backend.reporter()
+    with monkeypatch.context() as full:
+        full.setattr("sweeprl.trials.nni._write", _no_room)
+        reporter.report(100, 1.0)
+    assert "could not be kept in" in caplog.text
+    assert "No space left on device" in caplog.text
+    reporter.report(200, 2.0)
+    kept = NNITrialFile.load(tmp_path / "out")
+    assert kept is not None
+    assert kept.reports == [(100, 1.0), (200, 2.0)]
+    assert [one["default"] for one in manager.values("PERIODICAL")] == [1.0, 2.0]
+
+
+def _no_room(path, text):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
 def test_nothing_that_would_stall_a_tuner_is_sent(manager, environ, base, tmp_path, score):
     backend = backend_of(environ)
@@ -200,3 +252,54 @@ def test_importing_nni_leaves_output_and_log_level_alone(monkeypatch):
         with pytest.warns(RuntimeWarning, match="without runtime"):
             LibraryChannel().parameters()
     assert (sys.stdout, logging.getLogger().level) == before
+
+
+TRIAL = """
+import sys
+from pathlib import Path
+from sweeprl.config.io import load_config
+from sweeprl.trials.backend import detect_backend
+from sweeprl.trials.proposed import train_and_end
+train_and_end(load_config(sys.argv[1]), detect_backend(), Path.cwd())
+"""
+
+
+def started(environ, base, tmp_path, **changes) -> subprocess.Popen[str]:
+    """A trial in a process of its own, in a few lines as a user writes them."""
+    save_config(base.model_copy(update=changes), tmp_path / "base.json")
+    return subprocess.Popen(
+        [sys.executable, "-c", TRIAL, tmp_path / "base.json"],
+        env={**os.environ, **environ},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_trial_of_ones_own_that_has_finished_ends_with_0(manager, environ, base, tmp_path):
+    process = started(environ, base, tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert len(manager.values("FINAL")) == 1
+
+
+def test_a_trial_of_ones_own_whose_proposal_is_refused_says_why(manager, environ, base, tmp_path):
+    manager.proposal["learning_rate"] = 3.0
+    process = started(environ, base, tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "Error: 'learning_rate' must lie in" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_trial_of_ones_own_that_is_stopped_dies_of_the_signal(manager, environ, base, tmp_path):
+    process = started(environ, base, tmp_path, max_env_steps=10**7, max_episodes=10**7)
+    deadline = time.monotonic() + 120
+    while not manager.values("PERIODICAL"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGINT, errors
+    assert "Traceback" not in errors
+    assert TrialFolder(tmp_path / "out").last.exists()
