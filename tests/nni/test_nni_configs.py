@@ -20,14 +20,13 @@ def generate(folder: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.glob("*-*/*"))}
+    paths = sorted(folder.glob("*-*/*"))
+    return {str(path.relative_to(folder)): path.read_text() for path in paths}
 
 
 def test_the_committed_experiments_are_those_that_the_script_writes(tmp_path):
     generate(tmp_path)
-    assert contents(tmp_path) == {
-        name: text for name, text in contents(FOLDER).items() if "__pycache__" not in name
-    }
+    assert contents(tmp_path) == contents(FOLDER)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
