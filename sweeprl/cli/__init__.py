@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from sweeprl.endings import end_by
@@ -17,6 +18,10 @@ def main() -> None:
     Exit codes: 0 done, 1 the trial or sweep failed, 2 a setting is wrong, 128 + n stopped by
     signal n.
     """
+    if "NNI_PLATFORM" in os.environ and sys.argv[1:2] == ["run"]:
+        # Until training begins there is nothing to save. A trial that is stopped while it imports
+        # would end with whatever error a module makes of KeyboardInterrupt, and count as failed.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if "--warm" in sys.argv and "NNI_PLATFORM" in os.environ and sys.platform != "win32":
         from sweeprl.cli.handover import hand_over
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import sweeprl
 from sweeprl.nni import watching
 from sweeprl.nni.processes import find_processes
 from sweeprl.nni.watchdog import Outcome
@@ -88,3 +90,21 @@ def test_a_signal_leaves_no_experiment_that_nobody_looks_after(monkeypatch, numb
 
     assert watching.detach(begin) == 128 + number
     assert stopped == ["abc"]
+
+
+@pytest.mark.parametrize("seconds", [0.15, 0.6, 1.5])
+def test_a_trial_that_is_stopped_while_it_imports_is_no_failed_one(tmp_path, seconds):
+    environ = {
+        "NNI_PLATFORM": "local",
+        "NNI_TRIAL_JOB_ID": "abcde",
+        "NNI_OUTPUT_DIR": str(tmp_path),
+        "NNI_TRIAL_COMMAND_CHANNEL": "http://localhost:9/env/local-env/abcde",
+    }
+    config = sweeprl.generate_env_config("gymnasium", sweeprl.generate_algorithm_config("DQN"))
+    config = sweeprl.generate_training_config(config=config)
+    (tmp_path / "base.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "sweeprl", "run", "--config", "base.json"]
+    trial = subprocess.Popen(command, cwd=tmp_path, env=os.environ | environ)
+    time.sleep(seconds)
+    trial.send_signal(signal.SIGINT)
+    assert trial.wait(30) == -signal.SIGINT
