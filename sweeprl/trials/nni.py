@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,9 @@ class NNIBackend(TunerBackend):
 
     def _search_space(self, config_folder: Path) -> dict[str, Any] | None:
         """The experiment's; where NNI does not tell, that of a file beside the config."""
-        found = self.channel.search_space()
+        found = None
+        with suppress(OSError):  # the manager has died since it gave the parameters
+            found = self.channel.search_space()
         beside = config_folder / "search_space.json"
         if found is None and beside.exists():
             return read_mapping(beside, "sweeprl nni-config", what="search space")

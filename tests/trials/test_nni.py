@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import signal
@@ -22,7 +23,7 @@ from sweeprl.trials.nni import NNIBackend, NNIReporter, NNITrialFile
 from sweeprl.trials.nni_channel import LibraryChannel, ManagerChannel
 from sweeprl.trials.proposed import run_proposed
 from sweeprl.trials.trial import TrialOutcome
-from tests.trials.managers import ODD_ANSWERS, Manager, answering
+from tests.trials.managers import ODD_ANSWERS, SPACE, Manager, answering
 
 
 @pytest.fixture
@@ -204,6 +205,17 @@ def test_nothing_that_would_stall_a_tuner_is_sent(manager, environ, base, tmp_pa
     reporter.finish(outcome("finished", score))
     reporter.finish(outcome("failed", None))
     assert manager.metrics == []
+
+
+def test_the_space_beside_the_config_serves_where_the_manager_has_died(
+    manager, environ, base, tmp_path, monkeypatch
+):
+    def died(self):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(ManagerChannel, "search_space", died)
+    (tmp_path / "search_space.json").write_text(json.dumps(SPACE))
+    assert backend_of(environ).proposal(base, tmp_path).params["batch_size"] == 32
 
 
 def test_a_proposal_outside_the_space_is_refused(manager, environ, base, tmp_path):
