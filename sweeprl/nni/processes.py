@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import psutil
 
+from sweeprl.nni.manager import Manager
+
 __all__ = ["Processes", "end_orderly", "end_processes", "find_processes"]
 
 _GRACE_SECONDS = 5.0
@@ -25,6 +27,9 @@ _MANAGER_SECONDS = 15.0
 
 _NOTICE_SECONDS = 0.5
 """Until the manager has noted that it stops: what ends afterwards is for `resume` to go on with."""
+
+
+_STOPPING = ("STOPPING", "STOPPED", "ERROR")
 
 
 class Processes(NamedTuple):
@@ -82,11 +87,23 @@ def end_orderly(experiment_id: str) -> None:
     if managers:
         _signal(managers, signal.SIGTERM)
         time.sleep(_NOTICE_SECONDS)
+        _await_stopping(managers)
         _signal(find_processes(experiment_id).trials, signal.SIGINT)
         _, waiting = psutil.wait_procs(managers, timeout=_DISPATCHER_SECONDS)
         _signal(find_processes(experiment_id).dispatchers, signal.SIGTERM)  # its tuner hangs
         psutil.wait_procs(waiting, timeout=_MANAGER_SECONDS)
     end_processes(experiment_id)
+
+
+def _await_stopping(managers: Iterable[psutil.Process]) -> None:
+    """Waits for a busy manager to note that it stops, as far as it answers."""
+    give_up_at = time.monotonic() + _DISPATCHER_SECONDS
+    for process in managers:
+        with suppress(psutil.Error, OSError, ValueError, IndexError):
+            command = process.cmdline()
+            manager = Manager(int(command[command.index("--port") + 1]))
+            while manager.status()[0] not in _STOPPING and time.monotonic() < give_up_at:
+                time.sleep(0.1)
 
 
 def end_processes(experiment_id: str) -> None:
