@@ -31,6 +31,8 @@ import yaml
 from nni_experiments import versions, write
 from rows import RESULTS, show
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the scripts of the tests
+
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, stop, watch
 from sweeprl.nni.confinement import confined_environment
@@ -38,23 +40,12 @@ from sweeprl.nni.database import ExperimentDatabase
 from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
+from tests.nni.folders import FAULTY
 
 TRIALS, STEPS, EVERY = 16, 4000, 500
 FAULTS = ("ends before it asks", "killed", "not a number", "impossible")
 HUNG_SECONDS = 90.0
 """Without a trial that runs or ends."""
-
-FAULTY = """\
-import gymnasium as gym
-from gymnasium.envs.classic_control import CartPoleEnv
-
-class Broken(CartPoleEnv):
-    def step(self, action):
-        state, _, terminated, truncated, info = super().step(action)
-        return state, float("nan"), terminated, truncated, info
-
-gym.register("NaN-v0", entry_point=Broken, max_episode_steps=500)
-"""
 
 TRIAL = """\
 import json, os, pathlib, signal, sys, time

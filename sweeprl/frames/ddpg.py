@@ -158,11 +158,17 @@ class DDPG(ReplayFrame):
         self, networks: Networks, batch: Batch, hp: Hyperparameters
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean criterion of the temporal-difference error, equation 4 of the paper."""
-        with torch.no_grad():
-            target = self.target(networks, batch, hp)
-        q = self.value(networks.critic, batch["state"], self.taken(batch))
+        q, target = self.values(networks, batch, hp)
         loss = weighted_mean(self.error(q, target, hp), batch["weight"])
         return loss, {"q_value": weighted_mean(q.detach(), batch["weight"])}
+
+    def values(
+        self, networks: Networks, batch: Batch, hp: Hyperparameters
+    ) -> tuple[Tensor, Tensor]:
+        """What the critic says of the actions taken, `(B,)`, and what it should say."""
+        with torch.no_grad():
+            target = self.target(networks, batch, hp)
+        return self.value(networks.critic, batch["state"], self.taken(batch)), target
 
     def target(self, networks: Networks, batch: Batch, hp: Hyperparameters) -> Tensor:
         """Reward and discounted value of the target actor's next action, `(B,)`."""

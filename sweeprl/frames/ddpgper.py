@@ -11,7 +11,6 @@ Differs from the paper:
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sweeprl.config import PrioritizedConfig
@@ -36,9 +35,7 @@ class DDPGPer(DDPG):
         self, networks: Networks, batch: Batch, hp: Hyperparameters
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean criterion of the temporal-difference error, weighted by importance."""
-        with torch.no_grad():
-            target = self.target(networks, batch, hp)
-        q = self.value(networks.critic, batch["state"], self.taken(batch))
+        q, target = self.values(networks, batch, hp)
         error = batch["importance"] * self.error(q, target, hp)
         weight, priority = batch["weight"], (target - q).detach().abs()
         logs = {"q_value": weighted_mean(q.detach(), weight), "priority": priority}

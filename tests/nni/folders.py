@@ -55,6 +55,20 @@ class HungTuner(BrokenTuner):
 """
 
 
+FAULTY = """\
+import gymnasium as gym
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Broken(CartPoleEnv):
+    def step(self, action):
+        state, _, terminated, truncated, info = super().step(action)
+        return state, float("nan"), terminated, truncated, info
+
+gym.register("NaN-v0", entry_point=Broken, max_episode_steps=500)
+"""
+"""An environment NaN-v0 whose rewards are no numbers."""
+
+
 def free_port() -> int:
     """One that this test alone has."""
     with socket.socket() as listener:

@@ -24,8 +24,7 @@ from sweeprl.nni.processes import find_processes
 from sweeprl.nni.resident import Resident
 from sweeprl.trials.nni import NNITrialFile
 from tests.nni.checking import SPACE, check_parameters
-from tests.nni.folders import free_port
-from tests.nni.test_trials import FAULTY
+from tests.nni.folders import FAULTY, free_port
 from tests.trials.managers import Manager
 
 

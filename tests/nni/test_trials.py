@@ -20,19 +20,7 @@ from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
 from tests.nni.checking import SPACE, check_parameters, labels
-from tests.nni.folders import free_port
-
-FAULTY = """\
-import gymnasium as gym
-from gymnasium.envs.classic_control import CartPoleEnv
-
-class Broken(CartPoleEnv):
-    def step(self, action):
-        state, _, terminated, truncated, info = super().step(action)
-        return state, float("nan"), terminated, truncated, info
-
-gym.register("NaN-v0", entry_point=Broken, max_episode_steps=500)
-"""
+from tests.nni.folders import FAULTY, free_port
 
 TRIAL = """\
 import os, pathlib, signal, sys, time
