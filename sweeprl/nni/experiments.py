@@ -95,7 +95,7 @@ def revive(broken: Experiment) -> bool:
     with _resuming(broken):
         if find(broken.id).began_at != broken.began_at:
             return False
-        end_orderly(broken.id)  # a manager may run, while its tuner is dead
+        end_orderly(broken)  # a manager may run, while its tuner is dead
         _resume(find(broken.id), None)
         return True
 
@@ -120,7 +120,7 @@ def stop(experiment_id: str) -> None:
     Raises:
         ConfigError: there is no such experiment.
     """
-    end_orderly(find(experiment_id).id)
+    end_orderly(find(experiment_id))
 
 
 def _check(config: Path, port: int | None) -> None:

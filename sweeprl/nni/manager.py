@@ -11,7 +11,7 @@ from typing import Any
 
 from sweeprl.trials.nni_http import HttpClient, understood
 
-__all__ = ["ENDS", "Job", "Manager"]
+__all__ = ["ENDS", "STOPPING", "Job", "Manager"]
 
 _SECONDS = 10.0
 """How long an answer may take."""
@@ -26,6 +26,9 @@ ENDS = {
 """NNI's words for a trial that is over, and ours.
 
 Other words are of trials that wait or run; a resumed one is ADD_RESUMED at first."""
+
+STOPPING = ("STOPPING", "STOPPED")
+"""NNI's words for an experiment that was told to end."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import psutil
 
-from sweeprl.nni.manager import Manager
+from sweeprl.nni.listing import Experiment
+from sweeprl.nni.manager import STOPPING, Manager
 
 __all__ = ["Processes", "end_orderly", "end_processes", "find_processes"]
 
@@ -25,11 +26,8 @@ _DISPATCHER_SECONDS = 6.0
 _MANAGER_SECONDS = 15.0
 """How long the manager may take after that."""
 
-_NOTICE_SECONDS = 0.5
-"""Until the manager has noted that it stops: what ends afterwards is for `resume` to go on with."""
-
-
-_STOPPING = ("STOPPING", "STOPPED", "ERROR")
+_NOTICE_SECONDS = 6.0
+"""How long the manager may take to note that it stops; a busy one takes seconds."""
 
 
 class Processes(NamedTuple):
@@ -78,32 +76,28 @@ def _is_dispatcher(environ: Mapping[str, str], experiment_id: str) -> bool:
     return environ.get("SDK_PROCESS") == "dispatcher" and folder.parent.name == experiment_id
 
 
-def end_orderly(experiment_id: str) -> None:
+def end_orderly(experiment: Experiment) -> None:
     """Ends an experiment such that it can be gone on with: trials save their checkpoints.
 
     The trials are told all at once; the manager would tell one after the other.
     """
-    managers = find_processes(experiment_id).managers
+    managers = find_processes(experiment.id).managers
     if managers:
         _signal(managers, signal.SIGTERM)
-        time.sleep(_NOTICE_SECONDS)
-        _await_stopping(managers)
-        _signal(find_processes(experiment_id).trials, signal.SIGINT)
+        _await_stopping(experiment.manager)
+        _signal(find_processes(experiment.id).trials, signal.SIGINT)
         _, waiting = psutil.wait_procs(managers, timeout=_DISPATCHER_SECONDS)
-        _signal(find_processes(experiment_id).dispatchers, signal.SIGTERM)  # its tuner hangs
+        _signal(find_processes(experiment.id).dispatchers, signal.SIGTERM)  # its tuner hangs
         psutil.wait_procs(waiting, timeout=_MANAGER_SECONDS)
-    end_processes(experiment_id)
+    end_processes(experiment.id)
 
 
-def _await_stopping(managers: Iterable[psutil.Process]) -> None:
-    """Waits for a busy manager to note that it stops, as far as it answers."""
-    give_up_at = time.monotonic() + _DISPATCHER_SECONDS
-    for process in managers:
-        with suppress(psutil.Error, OSError, ValueError, IndexError):
-            command = process.cmdline()
-            manager = Manager(int(command[command.index("--port") + 1]))
-            while manager.status()[0] not in _STOPPING and time.monotonic() < give_up_at:
-                time.sleep(0.1)
+def _await_stopping(manager: Manager) -> None:
+    """Waits until it notes that it stops: what ends afterwards is for `resume` to go on with."""
+    give_up_at = time.monotonic() + _NOTICE_SECONDS
+    with suppress(OSError):  # it is gone already
+        while manager.status()[0] not in STOPPING and time.monotonic() < give_up_at:
+            time.sleep(0.05)
 
 
 def end_processes(experiment_id: str) -> None:

@@ -15,7 +15,7 @@ from sweeprl.nni.database import ExperimentDatabase
 from sweeprl.nni.experiments import revive
 from sweeprl.nni.listing import Experiment, find
 from sweeprl.nni.logs import cannot_train, dispatcher_error, is_stopped_in_order, search_error
-from sweeprl.nni.manager import Job
+from sweeprl.nni.manager import STOPPING, Job
 from sweeprl.nni.processes import end_orderly, find_processes
 from sweeprl.nni.quiet import Quiet
 from sweeprl.nni.tally import JobTally, is_maximized
@@ -27,8 +27,6 @@ _SILENT_SECONDS = 30.0
 
 _IDLE_LOOKS = 3
 """NNI says that its tuner has no more trials while it begins the last of them."""
-
-_ENDED = ("STOPPING", "STOPPED")
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class Watchdog:
 
     def _end(self, outcome: Outcome, keep_open: bool) -> Outcome:
         if not (keep_open and outcome.status == "done"):
-            end_orderly(self._experiment.id)
+            end_orderly(self._experiment)
         return outcome
 
     def _outcome(self, status: Literal["done", "stopped", "failed"], reason: str) -> Outcome:
@@ -156,7 +154,7 @@ class Watchdog:
         jobs = self._experiment.manager.jobs()
         self._answered_at = time.monotonic()
         self._count(jobs)
-        if status in _ENDED:
+        if status in STOPPING:
             return self._ended()
         if status == "DONE":
             return self._outcome("done", "all trials have ended")
