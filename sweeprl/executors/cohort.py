@@ -340,10 +340,6 @@ class CohortModule(LearningModule):
             if seat is not None:
                 seat.refuse(str(error))
             return None
-        except Exception as error:
-            if seat is not None and not seat.is_told:
-                seat.refuse(f"{type(error).__name__}: {error}", "stopped")
-            raise
         return seat
 
     def _shrink(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from sweeprl.config import ReplayConfig, TrialConfig, structure_of
@@ -39,6 +40,8 @@ class Feed:
         self._most_waiting = most_waiting
         self._waiting: dict[str, deque[Seat]] = {}
         """Seats by cohort."""
+        self._handed: list[Seat] = []
+        """Those handed out that have not begun."""
 
     def next_cohort(self) -> str | None:
         """The cohort that most seats wait for; None where no trial is left."""
@@ -48,6 +51,13 @@ class Feed:
 
     def next_seat(self, cohort: str) -> Seat | None:
         """Who is to sit in a free lane of `cohort`; None where nobody is to."""
+        seat = self._take(cohort)
+        self._handed = [one for one in self._handed if not one.is_told and one.record is None]
+        if seat is not None:
+            self._handed.append(seat)
+        return seat
+
+    def _take(self, cohort: str) -> Seat | None:
         while True:
             while not self._waiting.get(cohort):
                 others = sum(len(seats) for seats in self._waiting.values())
@@ -67,19 +77,27 @@ class Feed:
 
     def trials_from(self, seat: Seat, cohort: str) -> Iterator[Trial]:
         """The trial of a seat and all after it in a cohort that has to be trained otherwise."""
+        self._handed.remove(seat)
         following: Seat | None = seat
         tally: Tally | None = None
         while following is not None:
             if following.tally is not tally:
                 tally = following.tally
                 yield tally.trial
-            following = self.next_seat(cohort)
+            following = self._take(cohort)
 
     def close(self, reason: str) -> None:
-        """Tells the trials that wait that they will not be trained."""
+        """Tells the trials that wait, or have not begun, that they will not be trained."""
+        self.abandon(reason)
         waiting, self._waiting = self._waiting, {}
-        for seats in waiting.values():
-            for seat in seats:
+        for seat in chain.from_iterable(waiting.values()):
+            seat.refuse(reason, "stopped")
+
+    def abandon(self, reason: str) -> None:
+        """Tells those that were handed out what has kept them from beginning."""
+        handed, self._handed = self._handed, []
+        for seat in handed:
+            if not seat.is_told and seat.record is None:
                 seat.refuse(reason, "stopped")
 
     def _pull(self) -> bool:

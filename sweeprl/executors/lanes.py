@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +110,9 @@ class LanesExecutor:
         self._received = None
         try:
             self._run_all(feed, resolver)
+        except BaseException as error:
+            feed.abandon(f"{type(error).__name__}: {error}")
+            raise
         finally:
             feed.close("the run ended before it began")
 
@@ -129,8 +131,7 @@ class LanesExecutor:
                 threads(self._num_threads),
                 keep_memory(),
             ):
-                with _told([seat]):
-                    self._run_cohort(feed, cohort, seat, resolver)
+                self._run_cohort(feed, cohort, seat, resolver)
         if self.was_stopped:
             feed.close(f"signal {self._received}")
 
@@ -166,19 +167,6 @@ class LanesExecutor:
     ) -> None:
         device = choose_device(first.config.gpus if self._gpus == "config" else self._gpus)
         seats = self._seats(feed, cohort, first, self._room(frame, first.config, device))
-        with _told(seats):
-            self._fit_seats(feed, cohort, seats, frame, extension, callbacks, device)
-
-    def _fit_seats(
-        self,
-        feed: Feed,
-        cohort: str,
-        seats: Sequence[Seat | None],
-        frame: Frame,
-        extension: EnvExtension,
-        callbacks: Sequence[Callback],
-        device: torch.device,
-    ) -> None:
 
         def frame_of(config: TrialConfig) -> Frame:
             return type(frame)(config.frame_config, frame.spec, frame.resolver)
@@ -200,7 +188,7 @@ class LanesExecutor:
             device, [*callbacks, signals], logger=False, enable_checkpointing=False
         )
         lanes = "1 lane" if len(seats) == 1 else f"{len(seats)} lanes"
-        self._say(f"{lanes} of {_configs(seats)[0].frame} on {device}.")
+        self._say(f"{lanes} of {first.config.frame} on {device}.")
         try:
             with storage_guarded(), signals.caught():
                 module.open()
@@ -236,18 +224,6 @@ class LanesExecutor:
 
     def _is_open(self, feed: Feed, cohort: str) -> bool:
         return self._stays_open is not None and self._stays_open() and not feed.has_others(cohort)
-
-
-@contextmanager
-def _told(seats: Sequence[Seat | None]) -> Iterator[None]:
-    """Tells those that have not begun, where an error keeps them from it."""
-    try:
-        yield
-    except BaseException as error:
-        for seat in seats:
-            if seat is not None and seat.record is None and not seat.is_told:
-                seat.refuse(f"{type(error).__name__}: {error}", "stopped")
-        raise
 
 
 def _learner(

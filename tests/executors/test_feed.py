@@ -110,3 +110,17 @@ def test_only_trials_that_have_begun_hear_of_a_stop(tmp_path):
     assert [r.status for r in outcome.records] == ["stopped", "stopped"]
     assert not (tmp_path / "0" / "seed-1").exists()
     assert not (tmp_path / "1").exists()
+
+
+def test_who_was_kept_from_beginning_is_told_once(tmp_path):
+    trials = list(Tuner(tmp_path, ["double"] * 3))
+    feed = Feed(trials, most_waiting=3)
+    cohort = feed.next_cohort()
+    given_away, kept = feed.next_seat(cohort), feed.next_seat(cohort)
+    assert next(feed.trials_from(given_away, cohort)) is trials[0]
+    feed.abandon("no memory")
+    feed.close("over")
+    outcomes = [trial.reporter.outcome for trial in trials]
+    assert outcomes[0] is None  # whoever trains it tells
+    assert (outcomes[1].status, outcomes[1].reason) == ("stopped", "no memory")
+    assert kept.is_told
