@@ -52,8 +52,8 @@ class Resident:
         base: Callable[[dict[str, Any]], TrialConfig],
         idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
-        self._listener, self._base, self._idle_seconds = listener, base, idle_seconds
-        self._inbox = _Inbox()
+        self._listener, self._base = listener, base
+        self._inbox = _Inbox(idle_seconds)
         self._executor: LanesExecutor | None = None
         self._making = threading.Lock()
         self._log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Resident:
             signal.signal(number, self._close)
         threading.Thread(target=self._listen, daemon=True).start()
         try:
-            while self._inbox.wait(self._idle_seconds):
+            while self._inbox.wait():
                 self._train()
         finally:
             path.unlink(missing_ok=True)
@@ -138,15 +138,20 @@ class Resident:
                 self._executor = LanesExecutor(
                     backend.channel.concurrency(),
                     say=self._log.info,
-                    stays_open=lambda: not self._inbox.is_over(self._idle_seconds),
+                    stays_open=lambda: not self._inbox.is_over,
                     otherwise=self._inbox.send_alone,
                 )
 
 
 class _Inbox:
-    """Trials that wait for a lane; an iterator that has none now, and may have one later."""
+    """Trials that wait for a lane; an iterator that has none now, and may have one later.
 
-    def __init__(self) -> None:
+    Args:
+        idle_seconds: after which nobody is expected any more.
+    """
+
+    def __init__(self, idle_seconds: float) -> None:
+        self._idle_seconds = idle_seconds
         self._lock = threading.Condition()
         self._waiting: deque[Trial] = deque()
         self._reporters: WeakSet[VisitorReporter] = WeakSet()
@@ -211,15 +216,16 @@ class _Inbox:
         self.note_end(trial)
         trial.reporter.send_alone(reason)
 
-    def is_over(self, idle_seconds: float) -> bool:
+    @property
+    def is_over(self) -> bool:
         """Whether nobody has come for so long, or the end was asked for."""
         with self._lock:
             idle = 0.0 if self._taken else time.monotonic() - self._idle_since
-            return self.is_closing or idle > idle_seconds
+            return self.is_closing or idle > self._idle_seconds
 
-    def wait(self, seconds: float) -> bool:
-        """Returns true as soon as a trial waits, and false after `seconds` without one."""
-        while not self.is_over(seconds):
+    def wait(self) -> bool:
+        """Returns true as soon as a trial waits, and false when nobody is expected any more."""
+        while not self.is_over:
             with self._lock:
                 if self._waiting or self._lock.wait(0.2):  # a signal has to be looked at
                     return True

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from sweeprl.nni.shared import harmless
 from sweeprl.trials.reporter import Reporter
 from sweeprl.trials.trial import TrialOutcome
 
@@ -72,15 +72,6 @@ class Visitor:
             self._connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
-@contextmanager
-def _harmless(what: str) -> Iterator[None]:
-    """Keeps an error from those who still have to hear how the trial went."""
-    try:
-        yield
-    except Exception:
-        logging.getLogger(__name__).exception("%s failed:", what)
-
-
 class VisitorReporter(Reporter):
     """Hears of a trial between two chunks, and speaks with NNI and the trial's process meanwhile.
 
@@ -100,7 +91,7 @@ class VisitorReporter(Reporter):
         """Has it reported."""
 
         def speak() -> None:
-            with _harmless("A report"):
+            with harmless("A report"):
                 self._inner.report(env_steps, score)
             self._visitor.say(f"{env_steps:>9,} env steps  score {score:.1f}")
 
@@ -115,7 +106,7 @@ class VisitorReporter(Reporter):
         is_cancelled = self._visitor.is_gone
 
         def speak() -> None:
-            with _harmless("Reporting the end"):
+            with harmless("Reporting the end"):
                 self._inner.finish(outcome)
             self._visitor.say(outcome.sentence())
             if outcome.status != "stopped":
