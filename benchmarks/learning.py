@@ -30,6 +30,19 @@ RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
 TABLE = Path(__file__).parent / "results" / "learning.md"
 ADAM_OF_SB3_PPO = dict(eps=1e-5)
 
+
+def _deterministic(frame: str, num_networks: int, **more: Any) -> dict[str, Any]:
+    """A frame with a deterministic actor on Pendulum, as rl_zoo3 sets it."""
+    frame_config = dict(
+        actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
+        warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
+        model_kwargs=[dict(hidden=[400, 300])] * num_networks,
+    )  # fmt: skip
+    return dict(
+        frame=frame, env="Pendulum-v1", steps=20_000, num_envs=1, frame_config=frame_config | more
+    )
+
+
 CASES: dict[str, dict[str, Any]] = {
     "dqn-cartpole": dict(
         frame="DQN", env="CartPole-v1", steps=50_000, num_envs=1,
@@ -154,39 +167,11 @@ CASES: dict[str, dict[str, Any]] = {
             value_weight=1.0, model_kwargs=[dict(log_std=math.log(0.5)), {}],
         ),
     ),
-    "ddpg-pendulum": dict(
-        frame="DDPG", env="Pendulum-v1", steps=20_000, num_envs=1,
-        frame_config=dict(
-            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
-            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
-            model_kwargs=[dict(hidden=[400, 300])] * 4,
-        ),
-    ),
-    "td3-pendulum": dict(
-        frame="TD3", env="Pendulum-v1", steps=20_000, num_envs=1,
-        frame_config=dict(
-            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
-            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
-            model_kwargs=[dict(hidden=[400, 300])] * 6,
-        ),
-    ),
+    "ddpg-pendulum": _deterministic("DDPG", 4),
+    "td3-pendulum": _deterministic("TD3", 6),
     # Neither is in stable-baselines3: the settings of ddpg-pendulum with what these frames add.
-    "ddpgper-pendulum": dict(
-        frame="DDPGPer", env="Pendulum-v1", steps=20_000, num_envs=1,
-        frame_config=dict(
-            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
-            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
-            model_kwargs=[dict(hidden=[400, 300])] * 4, priority_beta_steps=20_000,
-        ),
-    ),
-    "hddpg-pendulum": dict(
-        frame="HDDPG", env="Pendulum-v1", steps=20_000, num_envs=1,
-        frame_config=dict(
-            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=200_000,
-            warmup_steps=10_000, discount=0.98, update_rate=0.005, collect_steps=1,
-            model_kwargs=[dict(hidden=[400, 300])] * 4, q_decrease_rate=0.5,
-        ),
-    ),
+    "ddpgper-pendulum": _deterministic("DDPGPer", 4, priority_beta_steps=20_000),
+    "hddpg-pendulum": _deterministic("HDDPG", 4, q_decrease_rate=0.5),
     # Of discrete actions the actor gives probabilities; stable-baselines3 has no such thing.
     "ddpg-cartpole": dict(
         frame="DDPG", env="CartPole-v1", steps=50_000, num_envs=1,

@@ -16,6 +16,7 @@ import sweeprl
 from sweeprl.config import load_config, save_config
 from sweeprl.errors import ConfigError, EnvironmentRaised
 from sweeprl.launcher import StopOnSignal
+from tests.wrappers import Insisted
 
 
 def curve(root):
@@ -214,23 +215,10 @@ def test_a_signal_beside_the_training_stops_the_trial_too(hook, env_steps, numbe
     assert_same_end(tmp_path / "whole", tmp_path / "parts")
 
 
-class Insisted(gym.Wrapper):
-    """Sends this process the same signal twice, in its 350th step."""
-
-    steps = 0
-
-    def step(self, action):
-        type(self).steps += 1
-        if type(self).steps == 350:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
-        return self.env.step(action)
-
-
 @pytest.mark.parametrize("heeds_second, env_steps", [(True, 300), (False, 400)])
 def test_a_second_signal_ends_at_once_where_it_counts(heeds_second, env_steps, small, tmp_path):
     Insisted.steps = 0
-    wrappers = {"wrappers": [f"{__name__}.Insisted"]}
+    wrappers = {"wrappers": ["tests.wrappers.Insisted"]}
     config = small(env_config=wrappers, frame_config=dict(collect_steps=100))
     config |= dict(checkpoint_every_seconds=1e-9)
     config["test_env_config"]["wrappers"] = []

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 
-import gymnasium as gym
 import pytest
 
 from sweeprl import TrialConfig
@@ -24,6 +23,7 @@ from sweeprl.trials.nni_channel import LibraryChannel, ManagerChannel
 from sweeprl.trials.proposed import run_proposed
 from sweeprl.trials.trial import TrialOutcome
 from tests.trials.managers import ODD_ANSWERS, SPACE, Manager, answering
+from tests.wrappers import Insisted
 
 
 @pytest.fixture
@@ -85,23 +85,10 @@ def test_a_trial_takes_its_own_parameters_and_reports_every_grid_point(
     assert [one["default"] for one in manager.values("FINAL")] == [ended.score]
 
 
-class Insisted(gym.Wrapper):
-    """Sends this process the same signal twice, in its 350th step."""
-
-    steps = 0
-
-    def step(self, action):
-        type(self).steps += 1
-        if type(self).steps == 350:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
-        return self.env.step(action)
-
-
 def test_a_second_signal_does_not_break_into_saving(environ, small_config, tmp_path):
     Insisted.steps = 0
     plain = small_config("DQN")
-    plain["train_env_config"]["wrappers"] = [f"{__name__}.Insisted"]
+    plain["train_env_config"]["wrappers"] = ["tests.wrappers.Insisted"]
     plain["frame_config"]["collect_steps"] = 100
     ended = run_proposed(TrialConfig.of(plain), backend_of(environ), tmp_path)
     assert (ended.status, ended.env_steps) == ("stopped", 400)  # the running chunk is trained
