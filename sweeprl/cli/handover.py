@@ -173,7 +173,7 @@ def _start_worker(path: Path) -> None:
     path.unlink(missing_ok=True)
     own = ("NNI_TRIAL_JOB_ID", "NNI_TRIAL_SEQ_ID", "NNI_OUTPUT_DIR", "NNI_SYS_DIR")
     environ = {name: value for name, value in os.environ.items() if name not in own}
-    # Threads that wait in a loop take the cores from what else runs: ten times slower was measured.
+    # Threads that wait in a loop take the cores from what else runs, other trials among it.
     environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with closing(socket.socket(socket.AF_UNIX)) as listener, _log().open("ab") as log:
         listener.bind(str(path))

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -17,7 +19,10 @@ import yaml
 
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
+from sweeprl.nni import stop
+from sweeprl.nni.confinement import confined_environment
 from sweeprl.nni.database import ExperimentDatabase
+from sweeprl.nni.listing import find
 from sweeprl.nni.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
 from tests.nni.folders import free_port
@@ -77,10 +82,14 @@ def _listening(process: psutil.Process) -> set[str]:
     return {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
 
 
+def with_own_python(environ: Mapping[str, str]) -> dict[str, str]:
+    return {**environ, "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"}
+
+
 def test_a_ready_experiment_trains_what_it_proposes_and_listens_on_loopback_only(home, small_copy):
     watchman = Watchman(home)
     watchman.start()
-    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environ = with_own_python(os.environ)
     command = ["sweeprl", "nni", "create", small_copy, "--port", str(free_port())]
     ended = subprocess.run(
         [sys.executable, "-m", *command], env=environ, capture_output=True, text=True, timeout=300
@@ -95,6 +104,41 @@ def test_a_ready_experiment_trains_what_it_proposes_and_listens_on_loopback_only
     assert found is not None
     assert not find_processes(found[1])
     check_trials(home / "nni-experiments" / found[1])
+
+
+API = """\
+import sys
+from nni.experiment import Experiment, RunMode
+from nni.experiment.config import ExperimentConfig
+from sweeprl.nni import confined
+
+with confined():
+    experiment = Experiment(ExperimentConfig.load(sys.argv[1]))
+    experiment.start(int(sys.argv[2]), run_mode=RunMode.Detach)
+"""
+
+
+@pytest.mark.parametrize("how", ["nnictl", "NNI's own API"])
+def test_nnis_own_ways_run_the_same_folder(home, small_copy, how):
+    config, port = str(small_copy / "config.yml"), str(free_port())
+    if how == "nnictl":  # what it lacks by itself is tested elsewhere
+        nnictl = Path(sys.executable).with_name("nnictl")
+        command = [str(nnictl), "create", "--config", config, "--port", port]
+        environ = confined_environment(os.environ)
+    else:
+        command, environ = [sys.executable, "-c", API, config, port], dict(os.environ)
+    subprocess.run(command, env=with_own_python(environ), check=True, timeout=120)
+    databases = (home / "nni-experiments").glob("*/db")  # `_latest` is a link to one of them
+    (experiment,) = {find(database.parent.resolve().name) for database in databases}
+    try:
+        give_up_at = time.monotonic() + 200
+        while experiment.manager.status()[0] != "DONE":
+            assert time.monotonic() < give_up_at
+            time.sleep(0.5)
+    finally:
+        stop(experiment.id)
+    assert not find_processes(experiment.id)
+    check_trials(experiment.folder)
 
 
 def check_trials(experiment: Path) -> None:
