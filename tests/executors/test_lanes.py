@@ -97,13 +97,15 @@ def test_a_lane_explores_with_correlated_noise_as_a_single_trial_does(env, tmp_p
         plain = small_config(tmp_path / str(seed), "DDPG", env, seed=seed, num_envs=2).to_dict()
         plain["train_env_config"]["act_kwargs"] = {"mode": "ou", "noise_param": {"dt": 1.0}}
         plain["max_env_steps"] = 500  # past the end of both environments' first episodes
+        # What updates change would drift apart by float errors that training multiplies.
+        plain["frame_config"] |= dict(actor_learning_rate=1e-9, critic_learning_rate=1e-9)
         configs.append(sweeprl.TrialConfig.of(plain))
     assert outcomes(run_configs(configs)) == ["finished", "finished"]
     single(tmp_path / "1", tmp_path / "single")
     mine, theirs = (last(tmp_path / name)["learner"] for name in ("1", "single"))
     assert mine["memory"].abs().min() > 1e-3
     torch.testing.assert_close(mine["memory"], theirs["memory"])
-    for key, atol in (("rows", 2e-3), ("stored", 0)):
+    for key, atol in (("rows", 1e-4), ("stored", 0)):
         torch.testing.assert_close(mine["replay"][key], theirs["replay"][key], atol=atol, rtol=1e-4)
 
 
