@@ -20,18 +20,21 @@ from sweeprl.config.merging import check_applied, merge, read
 from sweeprl.config.ranges import (
     Choice,
     Float,
+    Inert,
     Int,
     Masked,
     OneMinus,
     PowerOfTwo,
     Range,
     Traced,
+    inert,
     masked,
     ranges,
     traced,
 )
 from sweeprl.config.spaces import (
     ActionSpec,
+    AgentSpec,
     Continuous,
     Discrete,
     EnvSpec,
@@ -43,6 +46,7 @@ from sweeprl.config.trial import EnvConfig, Evaluation, TrialConfig
 
 __all__ = [
     "ActionSpec",
+    "AgentSpec",
     "Choice",
     "ClassRef",
     "Config",
@@ -53,6 +57,7 @@ __all__ = [
     "Evaluation",
     "Float",
     "FrameConfig",
+    "Inert",
     "Int",
     "Masked",
     "MultiDiscrete",
@@ -73,6 +78,7 @@ __all__ = [
     "generate_algorithm_config",
     "generate_env_config",
     "generate_training_config",
+    "inert",
     "load_config",
     "masked",
     "merge",

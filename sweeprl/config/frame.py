@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from typing_extensions import Self
 
 from sweeprl.config.base import Config
-from sweeprl.config.ranges import Choice, Float, Int, Masked, OneMinus, PowerOfTwo, Traced
+from sweeprl.config.ranges import (
+    Choice,
+    Float,
+    Inert,
+    Int,
+    Masked,
+    OneMinus,
+    PowerOfTwo,
+    Traced,
+    inert,
+)
 
 __all__ = [
     "ClassRef",
@@ -86,6 +97,18 @@ class FrameConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _warn_of_what_has_no_effect(self) -> Self:
+        for name in inert(type(self)):
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                warnings.warn(
+                    f"frame_config.{name}={value!r} has no effect: it is kept for configs of the "
+                    "predecessor. Leave it out.",
+                    stacklevel=1,
+                )
+        return self
+
     def check(self, num_envs: int) -> None:
         """Refuses what depends on the number of environments.
 
@@ -111,9 +134,9 @@ class TransitionConfig(FrameConfig):
     """Whether observations are shifted and scaled by their running mean and deviation."""
     normalize_reward: bool = False
     """Whether rewards are scaled by the running deviation of the discounted return."""
-    visualize: bool = False
+    visualize: Annotated[bool, Inert()] = False
     """Kept for configs of the predecessor; has no effect."""
-    visualize_dir: str = ""
+    visualize_dir: Annotated[str, Inert()] = ""
     """Kept for configs of the predecessor; has no effect."""
 
 

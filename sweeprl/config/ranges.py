@@ -22,6 +22,7 @@ from sweeprl.errors import ConfigError
 __all__ = [
     "Choice",
     "Float",
+    "Inert",
     "Int",
     "Masked",
     "Normal",
@@ -29,6 +30,7 @@ __all__ = [
     "PowerOfTwo",
     "Range",
     "Traced",
+    "inert",
     "masked",
     "ranges",
     "same",
@@ -301,6 +303,11 @@ class Masked:
     """
 
 
+@dataclass(frozen=True)
+class Inert:
+    """Marks a setting that is kept for configs of the predecessor and has no effect."""
+
+
 def ranges(config: type[BaseModel]) -> dict[str, Range]:
     """Returns the tuning range of each field of `config` that declares one, by field name."""
     return {
@@ -319,6 +326,11 @@ def traced(config: type[BaseModel]) -> tuple[str, ...]:
 def masked(config: type[BaseModel]) -> tuple[str, ...]:
     """Returns the names of the counts of `config` that may differ between lanes."""
     return _marked(config, Masked)
+
+
+def inert(config: type[BaseModel]) -> tuple[str, ...]:
+    """Returns the names of the fields of `config` that have no effect."""
+    return _marked(config, Inert)
 
 
 def _marked(config: type[BaseModel], kind: type) -> tuple[str, ...]:

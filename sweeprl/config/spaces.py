@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import NotRequired, TypedDict
 
-__all__ = ["ActionSpec", "Continuous", "Discrete", "EnvSpec", "MultiDiscrete", "Transitions"]
+__all__ = [
+    "ActionSpec",
+    "AgentSpec",
+    "Continuous",
+    "Discrete",
+    "EnvSpec",
+    "MultiDiscrete",
+    "Transitions",
+]
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,21 @@ ActionSpec = Discrete | MultiDiscrete | Continuous
 
 
 @dataclass(frozen=True)
+class AgentSpec:
+    """One of the agents of an environment: its part of the observation and of the action.
+
+    Args:
+        name: what the environment calls it.
+        observation_size: length of its own flattened observation.
+        action: its own action space.
+    """
+
+    name: str
+    observation_size: int
+    action: Discrete | Continuous
+
+
+@dataclass(frozen=True)
 class EnvSpec:
     """What a frame knows of an environment.
 
@@ -65,11 +88,14 @@ class EnvSpec:
         observation_size: length D of the flattened observation.
         action: the action space.
         name: how messages call the environment.
+        agents: those whose observations and actions, one after the other, are the observation and
+            the action; empty where there is one agent only.
     """
 
     observation_size: int
     action: ActionSpec
     name: str = "the environment"
+    agents: tuple[AgentSpec, ...] = ()
 
 
 class Transitions(TypedDict):
@@ -87,6 +113,8 @@ class Transitions(TypedDict):
     """`(T, N)`"""
     next_state: NDArray[np.float32]
     """`(T, N, D)`"""
+    agent_rewards: NotRequired[NDArray[np.float32]]
+    """`(T, N, M)`, the reward of each of M agents; `reward` is their sum"""
     terminated: NDArray[np.float32]
     """`(T, N)`, 1 where the environment reached a terminal state: no return follows"""
     truncated: NDArray[np.float32]

@@ -46,6 +46,7 @@ _BLOCK_NUMBERS = {"cpu": 2_000_000, "cuda": 100_000_000}
 """Most numbers drawn from the replay buffer at once; many updates share one gather."""
 
 _STATES = ("state", "next_state")
+_REWARDS = ("reward", "agent_rewards")
 _SCALARS = frozenset({"reward", "terminated", "weight"})
 
 _Turn = tuple[int, bool]
@@ -319,7 +320,7 @@ class Learner(Acting):
         if self._observation is not None:
             fields |= {key: self._observation(fields[key]) for key in _STATES}
         if self._reward is not None:
-            fields["reward"] = self._reward(fields["reward"])
+            fields |= {key: self._reward(fields[key]) for key in _REWARDS if key in fields}
         return fields
 
     def _fail(self, faults: Faults) -> None:

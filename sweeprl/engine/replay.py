@@ -30,7 +30,8 @@ class FieldLayout:
         """The layout of an environment's transitions."""
         size = spec.observation_size
         ends = {"reward": 1, "next_state": size, "terminated": 1, "weight": 1}
-        return cls({"state": size, "action": spec.action.size, **ends})
+        agents = {"agent_rewards": len(spec.agents)} if spec.agents else {}
+        return cls({"state": size, "action": spec.action.size, **agents, **ends})
 
     @property
     def width(self) -> int:

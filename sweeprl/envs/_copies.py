@@ -19,7 +19,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from numpy.typing import NDArray
 
 from sweeprl.config import EnvSpec
-from sweeprl.envs._spaces import ActionAdapter, describe
+from sweeprl.envs._spaces import ActionAdapter, agents_of, describe, rewards_of_agents
 from sweeprl.errors import ConfigError, EnvironmentRaised, SweepRLError
 
 __all__ = [
@@ -55,6 +55,8 @@ class Step(NamedTuple):
     """`(N,)`"""
     valid: NDArray[np.bool_]
     """`(N,)`, False where the environment only started a new episode"""
+    agent_rewards: NDArray[np.float32] | None = None
+    """`(N, M)`, of each agent; None where there is only one"""
 
 
 def episode_seed(seed: int, stage: int, copy: int, episode: int) -> int:
@@ -184,13 +186,14 @@ class SingleCopy(Copies):
         return np.asarray(observation, np.float32)[None]
 
     def _step(self, actions: NDArray[Any]) -> Step:
-        observation, reward, terminated, truncated, _ = self._env.step(self._adapt(actions)[0])
+        observation, reward, terminated, truncated, info = self._env.step(self._adapt(actions)[0])
         return Step(
             np.asarray(observation, np.float32)[None],
             np.array((reward,), np.float32),
             np.array((terminated,), bool),
             np.array((truncated,), bool),
             self._valid,
+            rewards_of_agents(info, self.spec, (1,)),
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> Observations | None:
@@ -243,7 +246,8 @@ class VectorCopies(Copies):
         space = self._env.single_action_space
         self._adapt = ActionAdapter(space, name)
         (size,) = self._env.single_observation_space.shape  # type: ignore[misc]
-        super().__init__(EnvSpec(size, self._adapt.spec, name), len(make), seed_of)
+        spec = EnvSpec(size, self._adapt.spec, name, agents_of(self._env))
+        super().__init__(spec, len(make), seed_of)
         self._valid = np.ones(self.num, bool)
 
     def _restart(self, over: NDArray[np.bool_]) -> Observations:
@@ -252,13 +256,14 @@ class VectorCopies(Copies):
         return np.asarray(observation, np.float32)
 
     def _step(self, actions: NDArray[Any]) -> Step:
-        observation, reward, terminated, truncated, _ = self._env.step(self._adapt(actions))
+        observation, reward, terminated, truncated, info = self._env.step(self._adapt(actions))
         return Step(
             np.asarray(observation, np.float32),
             reward.astype(np.float32),
             terminated.copy(),
             truncated.copy(),
             self._valid,
+            rewards_of_agents(info, self.spec, (self.num,)),
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> Observations | None:
@@ -313,7 +318,8 @@ class NativeCopies(Copies):
         self._env = env
         self._adapt = ActionAdapter(env.single_action_space, name)
         (size,) = env.single_observation_space.shape  # type: ignore[misc]
-        super().__init__(EnvSpec(size, self._adapt.spec, name), env.num_envs, seed_of)
+        spec = EnvSpec(size, self._adapt.spec, name, agents_of(env))
+        super().__init__(spec, env.num_envs, seed_of)
         self._over = np.zeros(self.num, bool)
         self._last: Observations | None = None
 
@@ -325,11 +331,16 @@ class NativeCopies(Copies):
 
     def _step(self, actions: NDArray[Any]) -> Step:
         valid = ~self._over
-        observation, reward, terminated, truncated, _ = self._env.step(self._adapt(actions))
+        observation, reward, terminated, truncated, info = self._env.step(self._adapt(actions))
         self._last = np.array(observation, np.float32)
         self._over = terminated | truncated
         return Step(
-            self._last, reward.astype(np.float32), terminated.copy(), truncated.copy(), valid
+            self._last,
+            reward.astype(np.float32),
+            terminated.copy(),
+            truncated.copy(),
+            valid,
+            rewards_of_agents(info, self.spec, (self.num,)),
         )
 
     def close(self) -> None:

@@ -248,9 +248,9 @@ class _Chunk:
 
     def transitions(self) -> Transitions:
         states, actions, steps = zip(*self._steps, strict=True)
-        next_states, rewards, terminated, truncated, valid = zip(*steps, strict=True)
+        next_states, rewards, terminated, truncated, valid, of_agents = zip(*steps, strict=True)
         action = np.asarray(actions, np.float32)
-        return Transitions(
+        transitions = Transitions(
             state=np.asarray(states),
             action=action.reshape(*action.shape[:2], -1),
             reward=np.asarray(rewards),
@@ -259,6 +259,9 @@ class _Chunk:
             truncated=np.asarray(truncated, np.float32),
             weight=np.asarray(valid, np.float32),
         )
+        if of_agents[0] is not None:
+            transitions["agent_rewards"] = np.asarray(of_agents)
+        return transitions
 
 
 class EvaluationDataset(RLDataset):

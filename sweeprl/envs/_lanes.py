@@ -70,15 +70,22 @@ class LaneChunk:
     """`(T, N)`, where an episode ended"""
     valid: NDArray[np.bool_]
     """`(T, N)`, False where an environment only started a new episode, or could not be stepped"""
+    agent_rewards: Any = None
+    """`(T, N, M)`, of each agent; None where there is only one"""
 
 
 def chunk_of(steps: Sequence[tuple[NDArray[Any], ...]]) -> LaneChunk:
-    """Joins steps of arrays: state, action, reward, next state, terminated, truncated, valid."""
+    """Joins steps of arrays.
+
+    They are state, action, reward, next state, terminated, truncated, valid, and the rewards of
+    agents where there are several.
+    """
     columns = (np.stack(column) for column in zip(*steps, strict=True))
-    state, action, reward, next_state, terminated, truncated, valid = columns
+    state, action, reward, next_state, terminated, truncated, valid, *rest = columns
     over = terminated | truncated
     action = action.astype(np.float32)
-    return LaneChunk(state, action, reward, next_state, terminated, truncated, reward, over, valid)
+    ends = (terminated, truncated, reward, over, valid)
+    return LaneChunk(state, action, reward, next_state, *ends, *rest)
 
 
 class LaneEnvs(ABC):

@@ -225,7 +225,7 @@ def _at_last_end(sums: NDArray[Any], time: NDArray[np.int_], env: NDArray[np.int
 
 
 def _transitions(chunk: LaneChunk, weight: NDArray[np.bool_]) -> Transitions:
-    return Transitions(
+    transitions = Transitions(
         state=chunk.state,
         action=chunk.action,
         reward=chunk.reward,
@@ -234,6 +234,9 @@ def _transitions(chunk: LaneChunk, weight: NDArray[np.bool_]) -> Transitions:
         truncated=_float(chunk.truncated),
         weight=weight.astype(np.float32),
     )
+    if chunk.agent_rewards is not None:
+        transitions["agent_rewards"] = chunk.agent_rewards
+    return transitions
 
 
 def _float(values: Any) -> Any:

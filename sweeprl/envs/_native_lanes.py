@@ -54,7 +54,8 @@ class NativeLanes(LaneEnvs):
             valid = step.valid & ~self._waits
             self._over = step.terminated | step.truncated
             self._waits &= ~self._over
-            row = (step.reward, step.state, step.terminated, step.truncated, valid)
+            row = [step.reward, step.state, step.terminated, step.truncated, valid]
+            row += [] if step.agent_rewards is None else [step.agent_rewards]
             chosen = actions.reshape(len(actions), -1)
             steps.append((before[self._slots], chosen, *(part[self._slots] for part in row)))
             self._state = step.state

@@ -91,7 +91,7 @@ class SlotLanes(LaneEnvs):
             state = self._state.copy()
             actions = agents.act(state, is_judged=True, begins=begins.copy(), **act_kwargs)
             begins[:] = False
-            reward, _, _, _, valid = self._step(actions, is_running)
+            reward, _, _, _, valid, *_ = self._step(actions, is_running)
             totals += reward * valid
             is_running &= ~self._over
         return totals.reshape(self.num_lanes, self.num_envs)
@@ -116,19 +116,23 @@ class SlotLanes(LaneEnvs):
         num = len(self._envs)
         reward, valid = np.zeros(num, np.float32), np.zeros(num, bool)
         terminated, truncated = np.zeros(num, bool), np.zeros(num, bool)
+        of_agents = np.zeros((num, len(self.spec.agents)), np.float32)
         adapted = self._adapt(actions)
         is_running = ~self._over if takes_part is None else takes_part & ~self._over
         state, over, envs = self._state, self._over, self._envs
         for slot in np.flatnonzero(is_running).tolist():
             self._actions[slot].append(actions[slot])
             try:
-                state[slot], reward[slot], terminal, cut, _ = envs[slot].step(adapted[slot])
+                state[slot], reward[slot], terminal, cut, info = envs[slot].step(adapted[slot])
+                if self.spec.agents:
+                    of_agents[slot] = info["agent_rewards"]
             except Exception as error:  # whatever it is, it ends this lane only
                 self._note(slot // self.num_envs, "step", error)
                 continue
             terminated[slot], truncated[slot], valid[slot] = terminal, cut, True
             over[slot] |= terminal or cut  # it is over already where a slot of its lane raised
-        return reward, state.copy(), terminated, truncated, valid
+        columns = (reward, state.copy(), terminated, truncated, valid)
+        return (*columns, of_agents) if self.spec.agents else columns
 
     def _note(self, lane: int, what: str, error: Exception) -> None:
         message = f"The environment's {what} raised {type(error).__name__}: {error}"

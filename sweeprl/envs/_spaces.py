@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -9,10 +10,16 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from sweeprl.config import ActionSpec, Continuous, Discrete, EnvSpec, MultiDiscrete
+from sweeprl.config import ActionSpec, AgentSpec, Continuous, Discrete, EnvSpec, MultiDiscrete
 from sweeprl.errors import UnsupportedSpaceError
 
-__all__ = ["ActionAdapter", "describe", "flatten_observations"]
+__all__ = [
+    "ActionAdapter",
+    "agents_of",
+    "describe",
+    "flatten_observations",
+    "rewards_of_agents",
+]
 
 
 def flatten_observations(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
@@ -92,4 +99,21 @@ def _action_spec(space: spaces.Space[Any], name: str) -> ActionSpec:
 def describe(env: gym.Env[Any, Any], name: str) -> EnvSpec:
     """Returns what a frame needs to know of an environment whose observations are vectors."""
     (size,) = env.observation_space.shape  # type: ignore[misc]
-    return EnvSpec(size, _action_spec(env.action_space, name), name)
+    return EnvSpec(size, _action_spec(env.action_space, name), name, agents_of(env))
+
+
+def agents_of(env: Any) -> tuple[AgentSpec, ...]:
+    """Returns the agents that an environment, or a vector of them, tells apart: metadata "agents".
+
+    Metadata is what wrappers, vectors and environments in other processes all hand on.
+    """
+    return tuple((env.metadata or {}).get("agents", ()))
+
+
+def rewards_of_agents(
+    info: Mapping[str, Any], spec: EnvSpec, shape: tuple[int, ...]
+) -> NDArray[np.float32] | None:
+    """Returns what a step's info holds as "agent_rewards", `(*shape, M)`; None for one agent."""
+    if not spec.agents:
+        return None
+    return np.asarray(info["agent_rewards"], np.float32).reshape(*shape, len(spec.agents))

@@ -79,7 +79,7 @@ def _why_not_networks(frame: Frame) -> str | None:
             calls = []
             for _ in range(2):
                 torch.manual_seed(0)
-                state = torch.ones(2, frame.spec.observation_size)
+                state = frame.sample_states(role) + 1
                 calls.append(tree_leaves(frame.play(SimpleNamespace(**networks), role, state)))
             if not all(torch.equal(one, other) for one, other in zip(*calls, strict=True)):
                 kind = type(networks[role.name]).__name__
@@ -122,7 +122,7 @@ def _made_up(spec: EnvSpec, steps: int) -> Transitions:
     zeros = np.zeros((steps, 2), np.float32)
     ends = zeros.copy()
     ends[1::2] = 1
-    return Transitions(
+    made_up = Transitions(
         state=states[:-1],
         action=np.zeros((steps, 2, spec.action.size), np.float32),
         reward=zeros,
@@ -131,6 +131,9 @@ def _made_up(spec: EnvSpec, steps: int) -> Transitions:
         truncated=zeros,
         weight=zeros + 1,
     )
+    if spec.agents:
+        made_up["agent_rewards"] = np.zeros((steps, 2, len(spec.agents)), np.float32)
+    return made_up
 
 
 class _Idle:

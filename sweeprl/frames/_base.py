@@ -128,11 +128,14 @@ class Frame(ABC):
     """
 
     Config: ClassVar[type[FrameConfig]]
-    """Its settings; `models` has one element for each of `roles`."""
-    roles: ClassVar[tuple[Role, ...]]
-    """In the order of `config.models`."""
+    """Its settings."""
+    roles: tuple[Role, ...]
+    """Who plays, each role after the one that it follows; a frame may make them out for its
+    environment when it is built."""
     actions: ClassVar[tuple[type[ActionSpec], ...]]
     """The kinds of action space it serves."""
+    needs_agents: ClassVar[bool] = False
+    """Whether it learns for each of several agents, whom the environment has to tell apart."""
 
     def __init__(
         self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None
@@ -141,6 +144,7 @@ class Frame(ABC):
         self.spec = spec
         self.resolver = resolver or Resolver()
         self._check_action_space()
+        self._check_agents()
 
     @property
     @abstractmethod
@@ -214,10 +218,17 @@ class Frame(ABC):
         """How many normal numbers a noisy loss needs for each transition."""
         return self.spec.action.size
 
-    @property
-    def network_spec(self) -> EnvSpec:
-        """The environment as networks see it, of which their dimensions are filled in."""
+    def network_spec(self, role: Role) -> EnvSpec:
+        """The environment as the network of `role` sees it, of which dimensions are filled in."""
         return self.spec
+
+    def settings_of(self, role: Role) -> tuple[Any, list[Any], dict[str, Any]]:
+        """Model, positional and keyword arguments of the network of `role`.
+
+        By default `config.models` and its like have one element for each of `roles`.
+        """
+        config, number = self.config, self.roles.index(role)
+        return config.models[number], config.model_args[number], config.model_kwargs[number]
 
     @abstractmethod
     def default_network(self, role: Role) -> type[nn.Module]:
@@ -233,13 +244,10 @@ class Frame(ABC):
             ConfigError: a class cannot be found or built, or an output does not fit.
         """
         built = {}
-        settings = zip(
-            self.config.models, self.config.model_args, self.config.model_kwargs, strict=True
-        )
-        for role, (model, args, kwargs) in zip(self.roles, settings, strict=True):
+        for role in self.roles:
             default = (role.default, self.default_network(role))
             built[role.name] = self.resolver.network(
-                model, args, kwargs, self.network_spec, default
+                *self.settings_of(role), self.network_spec(role), default
             )
             if role.follows is not None:
                 self._copy(role, built)
@@ -281,6 +289,14 @@ class Frame(ABC):
                 "another frame or environment."
             )
 
+    def _check_agents(self) -> None:
+        if self.needs_agents and not self.spec.agents:
+            raise UnsupportedSpaceError(
+                f"{type(self).__name__} needs an environment that tells several agents apart, but "
+                f'{self.spec.name} has one. Take one of the extension "pettingzoo", or another '
+                "frame."
+            )
+
     def _copy(self, role: Role, built: dict[str, nn.Module]) -> None:
         try:
             built[role.name].load_state_dict(built[str(role.follows)].state_dict())
@@ -294,9 +310,8 @@ class Frame(ABC):
     def _dry_run(self, built: dict[str, nn.Module]) -> None:
         """Plays each role once on zeros, so that a misfit is found before training."""
         networks = SimpleNamespace(**built)
-        state = torch.zeros(2, self.spec.observation_size)
         for role in self.roles:
-            network = built[role.name]
+            network, state = built[role.name], self.sample_states(role)
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 try:
                     output = self.play(networks, role, state)
@@ -314,9 +329,13 @@ class Frame(ABC):
         if not self.fits(role, parts):
             raise ConfigError(
                 f"Model {type(network).__name__} does not fit {self.spec.name} in the role "
-                f"'{role.name}': for states "
-                f"(2, {self.spec.observation_size}) it returned {shapes}. {self.contract(role)}"
+                f"'{role.name}': for states {tuple(self.sample_states(role).shape)} it returned "
+                f"{shapes}. {self.contract(role)}"
             )
+
+    def sample_states(self, role: Role) -> Tensor:
+        """Two states as the network of `role` sees them."""
+        return torch.zeros(2, self.network_spec(role).observation_size)
 
     def play(self, networks: Networks, role: Role, state: Tensor) -> Any:
         """Calls the network of `role` as the losses do, on a small batch."""

@@ -24,6 +24,7 @@ from sweeprl.config import (
     Continuous,
     Discrete,
     Float,
+    Inert,
     MultiDiscrete,
     SearchConfig,
     Traced,
@@ -43,11 +44,11 @@ class ARSConfig(SearchConfig):
     model_kwargs: list[dict[str, Any]] = [{}]
     learning_rate: Annotated[float, Field(gt=0), Float(1e-4, 0.3, log=True), Traced()] = 1e-3
     """Step size of the optimizer."""
-    noise_size: Annotated[int, Field(gt=0)] = 250_000_000
+    noise_size: Annotated[int, Field(gt=0), Inert()] = 250_000_000
     """Kept for configs of the predecessor; has no effect, directions are computed where needed."""
-    noise_seed: int = 12345
+    noise_seed: Annotated[int, Inert()] = 12345
     """Kept for configs of the predecessor; has no effect, directions follow the trial's `seed`."""
-    sample_seed: int = 123
+    sample_seed: Annotated[int, Inert()] = 123
     """Kept for configs of the predecessor; has no effect, directions follow the trial's `seed`."""
 
 

@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from sweeprl.config import (
+    ActionSpec,
     ClassRef,
     Continuous,
     Discrete,
@@ -69,13 +70,13 @@ class DDPG(ReplayFrame):
 
     Config = DDPGConfig
     config: DDPGConfig
-    roles: ClassVar[tuple[Role, ...]] = (
+    roles: tuple[Role, ...] = (
         Role("actor", "Actor"),
         Role("actor_target", "Actor", follows="actor"),
         Role("critic", "Critic"),
         Role("critic_target", "Critic", follows="critic"),
     )
-    actions = (Continuous, Discrete)
+    actions: ClassVar[tuple[type[ActionSpec], ...]] = (Continuous, Discrete)
 
     def __init__(
         self, config: FrameConfig, spec: EnvSpec, resolver: Resolver | None = None
@@ -87,8 +88,7 @@ class DDPG(ReplayFrame):
             self.config.criterion, self.config.criterion_args, self.config.criterion_kwargs
         )
 
-    @property
-    def network_spec(self) -> EnvSpec:
+    def network_spec(self, role: Role) -> EnvSpec:
         """With as many reals for an action as the actor returns: one for each discrete action."""
         return EnvSpec(self.spec.observation_size, Continuous(self.width), self.spec.name)
 
@@ -137,16 +137,36 @@ class DDPG(ReplayFrame):
         ratio: float = 1.0,
     ) -> Tensor:
         """Adds noise of a kind, times `ratio`, or acts uniformly at random during the warm-up."""
-        action: Tensor = networks.actor(state=state)
+        drawn, carried = noise[..., : self.action_noise], noise[..., self.action_noise :]
+        action = self.policy(networks, state, None if greedy else carried[..., self.width :])
         if greedy:
-            return action.argmax(-1) if self.is_discrete else action
-        white, carried = noise[..., : self.width], noise[..., self.action_noise :]
+            return self.likeliest(action) if self.is_discrete else action
+        white, carried = drawn[..., : self.width], carried[..., : self.width]
         noisy = self.near(action + ratio * exploration_noise(mode, noise_param, white, carried))
         is_warming_up = step < hp["warmup_steps"]
         if not self.is_discrete:
             return torch.where(is_warming_up, 2 * torch.special.ndtr(white) - 1, noisy)
-        p = torch.where(is_warming_up, 1 / self.width, noisy)
-        return categorical_sample(p.log(), noise[..., self.width])
+        p = torch.where(is_warming_up, self.near(torch.ones_like(noisy)), noisy)
+        return self.draw(p, drawn[..., self.width :])
+
+    def policy(self, networks: Networks, state: Tensor, memory: Tensor | None) -> Tensor:
+        """What the actor returns in states `(E, D)`, `(E, A)`.
+
+        Args:
+            networks: one callable for each role.
+            state: `(E, D)`.
+            memory: what is carried beside correlated noise; None where it acts greedily.
+        """
+        action: Tensor = networks.actor(state=state)
+        return action
+
+    def likeliest(self, p: Tensor) -> Tensor:
+        """The discrete action of the highest probability."""
+        return p.argmax(-1)
+
+    def draw(self, p: Tensor, noise: Tensor) -> Tensor:
+        """Draws a discrete action from probabilities, with normal numbers."""
+        return categorical_sample(p.log(), noise[..., 0])
 
     def near(self, action: Tensor) -> Tensor:
         """The action next to numbers `(..., A)` that may lie outside its space."""
@@ -208,22 +228,22 @@ class DDPG(ReplayFrame):
         """Critics judge a state and an action."""
         if role.name.startswith("actor"):
             return super().play(networks, role, state)
-        action = torch.zeros(len(state), self.width)
+        action = torch.zeros(len(state), self.network_spec(role).action.size)
         return getattr(networks, role.name)(state=state, action=action)
 
     def fits(self, role: Role, output: tuple[Any, ...]) -> bool:
         """Whether an actor returns an action, or probabilities, and a critic one value."""
         if not role.name.startswith("actor"):
             return super().fits(role, output)
-        action = output[0]
-        if len(output) > 1 or not isinstance(action, Tensor) or action.shape != (2, self.width):
+        action, size = output[0], self.network_spec(role).action.size
+        if len(output) > 1 or not isinstance(action, Tensor) or action.shape != (2, size):
             return False
         is_sound = (action.sum(-1) - 1).abs() < 1e-3 if self.is_discrete else action.abs() <= 1
         return bool(is_sound.all())
 
     def contract(self, role: Role) -> str:
         """What actor and critics take and return."""
-        size = self.width
+        size = self.network_spec(role).action.size
         if not role.name.startswith("actor"):
             return f"A critic must take `state` (B, D) and `action` (B, {size}) and return (B, 1)."
         what = "probabilities, which sum to 1," if self.is_discrete else "an action inside [-1, 1]"

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from sweeprl.config import ClassRef, Int, Traced
+from sweeprl.config import ClassRef, Inert, Int, Traced
 from sweeprl.frames._base import Batch, Hyperparameters, Networks, Role
 from sweeprl.frames.dqn import DQN
 from sweeprl.frames.dqnper import DQNPerConfig
@@ -39,11 +39,11 @@ __all__ = ["RAINBOW", "RAINBOWConfig"]
 class RAINBOWConfig(DQNPerConfig):
     """Settings of RAINBOW."""
 
-    criterion: ClassRef = "MSELoss"
+    criterion: Annotated[ClassRef, Inert()] = "MSELoss"
     """Kept for configs of the predecessor; has no effect, the loss is the cross entropy."""
-    criterion_args: list[Any] = []
+    criterion_args: Annotated[list[Any], Inert()] = []
     """Kept for configs of the predecessor; has no effect."""
-    criterion_kwargs: dict[str, Any] = {}
+    criterion_kwargs: Annotated[dict[str, Any], Inert()] = {}
     """Kept for configs of the predecessor; has no effect."""
     value_min: Annotated[float, Traced()] = -1.0
     """Lowest return that the distributions know: the first atom."""

@@ -43,7 +43,7 @@ class TD3(DDPG):
 
     Config = TD3Config
     config: TD3Config
-    roles = (
+    roles: tuple[Role, ...] = (
         *DDPG.roles,
         Role("critic2", "Critic"),
         Role("critic2_target", "Critic", follows="critic2"),

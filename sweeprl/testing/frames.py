@@ -49,7 +49,7 @@ def random_transitions(spec: EnvSpec, steps: int, num: int, seed: int = 0) -> Tr
     states = rng.normal(size=(steps + 1, num, spec.observation_size)).astype(np.float32)
     terminated = (rng.random((steps, num)) < 0.1).astype(np.float32)
     truncated = (rng.random((steps, num)) < 0.1).astype(np.float32) * (1 - terminated)
-    return Transitions(
+    made_up = Transitions(
         state=states[:-1],
         action=_random_actions(spec, rng, (steps, num)),
         reward=rng.normal(size=(steps, num)).astype(np.float32),
@@ -58,6 +58,10 @@ def random_transitions(spec: EnvSpec, steps: int, num: int, seed: int = 0) -> Tr
         truncated=truncated,
         weight=np.ones((steps, num), np.float32),
     )
+    if spec.agents:
+        rewards = rng.normal(size=(steps, num, len(spec.agents))).astype(np.float32)
+        made_up |= {"reward": rewards.sum(-1), "agent_rewards": rewards}
+    return made_up
 
 
 def _random_actions(spec: EnvSpec, rng: np.random.Generator, shape: tuple[int, int]) -> Any:
