@@ -11,15 +11,17 @@ import numpy as np
 FIRST_EVALUATION_SEED = 1_000_000
 
 
-def evaluate(policy: Callable[[np.ndarray], Any], env_id: str, episodes: int = 100) -> list[float]:
+def evaluate(
+    policy: Callable[[np.ndarray], Any], env_id: str | Callable[[], Any], episodes: int = 100
+) -> list[float]:
     """Plays `episodes` episodes with `policy` and returns their undiscounted returns.
 
     Args:
         policy: maps one observation `(D,)` to an action in the environment's own units.
-        env_id: a registered Gymnasium id.
+        env_id: a registered Gymnasium id, or what builds the environment.
         episodes: how many; episode `i` is reset with seed `FIRST_EVALUATION_SEED + i`.
     """
-    env = gym.make(env_id)
+    env = gym.make(env_id) if isinstance(env_id, str) else env_id()
     returns = []
     for episode in range(episodes):
         observation, _ = env.reset(seed=FIRST_EVALUATION_SEED + episode)

@@ -1,6 +1,8 @@
 """Trains sweeprl on the cases of the learning table, and prints the table of all results.
 
     python benchmarks/learning.py --case dqn-cartpole --seed 0     # train, append a row
+    python benchmarks/learning.py --case maddpg-spread --seed 0 1 2 3 4   # seeds as lanes
+    python benchmarks/learning.py --case maddpg-spread --random    # what random actions reach
     python benchmarks/learning.py --table                          # both libraries, with intervals
 
 The cases have the settings of `learning_sb3.py`, mapped key by key; what follows says how. SB3
@@ -14,6 +16,7 @@ import argparse
 import json
 import math
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,9 @@ from evaluator import bootstrap_interval, evaluate, interquartile_mean
 import sweeprl
 from sweeprl import registry
 from sweeprl.config import TrialConfig
+from sweeprl.executors import LanesExecutor
 from sweeprl.launcher import TrialFolder, build_learner
+from sweeprl.trials import MemoryReporter, Trial
 
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
 TABLE = Path(__file__).parent / "results" / "learning.md"
@@ -188,6 +193,17 @@ CASES: dict[str, dict[str, Any]] = {
             replay_size=1_000_000, warmup_steps=100, update_rate=0.005, collect_steps=1,
         ),
     ),
+    # The paper's networks, discount, rate of target networks and episodes; it has step sizes of 0.01, an
+    # update of 1024 transitions every 100 steps, and 1.5 million steps.
+    "maddpg-spread": dict(
+        frame="MADDPG", extension="pettingzoo", env="mpe2.simple_spread_v3", steps=100_000, num_envs=1,
+        env_kwargs=dict(N=3, max_cycles=25, continuous_actions=False),
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=100_000,
+            warmup_steps=1000, discount=0.95, update_rate=0.01, collect_steps=100, updates_per_step=0.05,
+            gradient_max=0.5, model_kwargs=[dict(hidden=[64, 64])] * 4,
+        ),
+    ),
 }  # fmt: skip
 
 
@@ -197,8 +213,9 @@ def config_of(name: str, seed: int, root_dir: str) -> dict[str, Any]:
     config = sweeprl.generate_algorithm_config(case["frame"])
     config["frame_config"].update(case["frame_config"])
     config = sweeprl.generate_env_config(
-        "gymnasium", config, env_name=case["env"], render_every_episode=0
-    )
+        case.get("extension", "gymnasium"), config, env_name=case["env"], render_every_episode=0,
+        env_kwargs=case.get("env_kwargs", {}),
+    )  # fmt: skip
     return sweeprl.generate_training_config(
         root_dir=root_dir, config=config, seed=seed, max_env_steps=case["steps"], max_episodes=10**9,
         num_envs=case["num_envs"], logger=["csv"], gpus=None,
@@ -208,11 +225,25 @@ def config_of(name: str, seed: int, root_dir: str) -> dict[str, Any]:
 
 def train(name: str, seed: int) -> dict[str, Any]:
     """Trains one case; judges the last policy, as SB3's is, not the best one."""
-    root_dir = tempfile.mkdtemp()
-    record = sweeprl.launch(config_of(name, seed, root_dir), view="none")
+    config = TrialConfig.of(config_of(name, seed, tempfile.mkdtemp()))
+    return judged(name, config, sweeprl.launch(config, view="none"))
+
+
+def train_lanes(name: str, seeds: list[int]) -> list[dict[str, Any]]:
+    """Trains a case on several seeds in lock-step; seconds are those of all of them."""
+    configs = [TrialConfig.of(config_of(name, seed, tempfile.mkdtemp())) for seed in seeds]
+    reporters = [MemoryReporter() for _ in seeds]
+    trials = (Trial(c, r) for c, r in zip(configs, reporters, strict=True))
+    LanesExecutor(len(seeds), num_threads=1).run(trials)
+    records = [reporter.outcome.records[0] for reporter in reporters]
+    return [judged(name, c, record) for c, record in zip(configs, records, strict=True)]
+
+
+def judged(name: str, config: TrialConfig, record: Any) -> dict[str, Any]:
+    """The row of a trial."""
+    seed, root_dir = config.seed, config.root_dir
     if record.status != "finished":
         raise SystemExit(f"{name} {seed} was {record.status}: {record.reason}; no row is written")
-    config = TrialConfig.of(config_of(name, seed, root_dir))
     extension = registry.envs.get(config.env)()
     learner = build_learner(config, extension)
     last = torch.load(TrialFolder(Path(root_dir)).last, weights_only=True)
@@ -223,10 +254,23 @@ def train(name: str, seed: int) -> dict[str, Any]:
         states = np.asarray(observation, np.float32)[None]
         return adapt(learner.act(states, greedy=True))[0]
 
-    returns = evaluate(policy, CASES[name]["env"])
+    returns = evaluate(policy, partial(extension.make, config.test_env_config))
     return dict(
         case=name, library="sweeprl", seed=seed, seconds=round(record.seconds, 1),
         env_steps=record.env_steps, returns=[round(value, 3) for value in returns],
+    )  # fmt: skip
+
+
+def play_randomly(name: str, seed: int) -> dict[str, Any]:
+    """The row of uniformly random actions."""
+    config = TrialConfig.of(config_of(name, seed, "unused"))
+    make = partial(registry.envs.get(config.env)().make, config.test_env_config)
+    env = make()
+    env.action_space.seed(seed)
+    returns = evaluate(lambda _: env.action_space.sample(), make)
+    return dict(
+        case=name, library="random", seed=seed, seconds=0.0, env_steps=0,
+        returns=[round(value, 3) for value in returns],
     )  # fmt: skip
 
 
@@ -239,7 +283,7 @@ def table() -> str:
     ]
     for case in CASES:
         intervals = {}
-        for library in ("sb3", "sweeprl"):
+        for library in ("sb3", "random", "sweeprl"):
             mine = [row for row in rows if (row["case"], row["library"]) == (case, library)]
             if not mine:
                 continue
@@ -262,19 +306,24 @@ def table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=CASES)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="several are lanes")
+    parser.add_argument("--random", action="store_true", help="act at random instead of training")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--dry", action="store_true", help="print the row instead of appending it")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.case:
-        row = train(arguments.case, arguments.seed)
-        if not arguments.dry:
-            with RESULTS.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-        print(
-            row["case"], row["seed"], sum(row["returns"]) / len(row["returns"]), row["seconds"], "s"
-        )
+        case, seeds = arguments.case, arguments.seed
+        if arguments.random:
+            rows = [play_randomly(case, seed) for seed in seeds]
+        else:
+            rows = [train(case, seeds[0])] if len(seeds) == 1 else train_lanes(case, seeds)
+        for row in rows:
+            if not arguments.dry:
+                with RESULTS.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+            mean = sum(row["returns"]) / len(row["returns"])
+            print(row["case"], row["seed"], mean, row["seconds"], "s")
     if arguments.table:
         TABLE.write_text(table())
         print(table())

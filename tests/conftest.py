@@ -27,7 +27,10 @@ ENV_OF_FRAME = {
     "DDPGPer": "Pendulum-v1",
     "HDDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
+    "MADDPG": "mpe2.simple_spread_v3",
 }
+EXTENSION_OF_FRAME = {"MADDPG": "pettingzoo"}
+"""Of frames whose environment is none of Gymnasium's."""
 
 SMALL = {
     "max_env_steps": 600,
@@ -39,8 +42,9 @@ SMALL = {
 
 def _small(frame: str, root_dir: Path) -> dict:
     config = generate_algorithm_config(frame)
+    extension = EXTENSION_OF_FRAME.get(frame, "gymnasium")
     config = generate_env_config(
-        "gymnasium", config, env_name=ENV_OF_FRAME[frame], render_every_episode=0
+        extension, config, env_name=ENV_OF_FRAME[frame], render_every_episode=0
     )
     config = generate_training_config(root_dir=str(root_dir), config=config, **SMALL)
     section = config["frame_config"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sweeprl import registry
-from sweeprl.config import Continuous, Discrete, EnvSpec
+from sweeprl.config import AgentSpec, Continuous, Discrete, EnvSpec
 from sweeprl.engine import Learner
 from sweeprl.testing import random_transitions
 
@@ -25,6 +25,11 @@ SPECS = {
     "DDPGPer": EnvSpec(3, Continuous(2)),
     "HDDPG": EnvSpec(3, Continuous(2)),
     "SAC": EnvSpec(3, Continuous(2)),
+    "MADDPG": EnvSpec(
+        3,
+        Continuous(3),
+        agents=(AgentSpec("one", 2, Continuous(2)), AgentSpec("two", 1, Continuous(1))),
+    ),
 }
 SMALL = {
     "A2C": dict(batch_size=8, rollout_steps=16),
@@ -39,6 +44,7 @@ SMALL = {
     "DDPGPer": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "HDDPG": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "SAC": dict(batch_size=8, warmup_steps=0, replay_size=512),
+    "MADDPG": dict(batch_size=8, warmup_steps=0, replay_size=512, sub_policy_num=1),
 }
 REPLAY = [name for name, settings in SMALL.items() if "replay_size" in settings]
 LANES = 5

@@ -27,7 +27,10 @@ ENVS = {
     "DDPGPer": "Pendulum-v1",
     "HDDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
+    "MADDPG": "mpe2.simple_spread_v3",
 }
+EXTENSIONS = {"MADDPG": "pettingzoo"}
+"""Of frames whose environment is none of Gymnasium's."""
 SMALL = {
     "DQN": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "DQNPer": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
@@ -37,6 +40,7 @@ SMALL = {
     "DDPGPer": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "HDDPG": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "SAC": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
+    "MADDPG": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.125),
     "ARS": dict(rollout_num=2, used_rollout_num=2),
     "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
     # Each iteration amplifies round-off.
@@ -56,7 +60,9 @@ def small_config(root, frame="DQN", env="torch", frame_config=(), **settings) ->
     config = sweeprl.generate_algorithm_config(frame)
     networks = [{"hidden": [16]} for _ in config["frame_config"]["models"]]
     config["frame_config"] |= {"model_kwargs": networks, **SMALL[frame], **dict(frame_config)}
-    config = sweeprl.generate_env_config(env, config, env_name=ENVS[frame], render_every_episode=0)
+    config = sweeprl.generate_env_config(
+        EXTENSIONS.get(frame, env), config, env_name=ENVS[frame], render_every_episode=0
+    )
     defaults = dict(
         root_dir=str(root),
         max_env_steps=300,

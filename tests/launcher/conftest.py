@@ -17,6 +17,7 @@ SMALL = {
     ),
     "HDDPG": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 4),
     "SAC": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 5),
+    "MADDPG": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16])] * 4),
 }
 ENVS = {
     "A2C": "CartPole-v1",
@@ -31,7 +32,10 @@ ENVS = {
     "DDPGPer": "Pendulum-v1",
     "HDDPG": "Pendulum-v1",
     "SAC": "Pendulum-v1",
+    "MADDPG": "mpe2.simple_spread_v3",
 }
+EXTENSIONS = {"MADDPG": "pettingzoo"}
+"""Of frames whose environment is none of Gymnasium's."""
 
 
 @pytest.fixture
@@ -42,7 +46,9 @@ def small(tmp_path):
         config = sweeprl.generate_algorithm_config(frame)
         config["frame_config"].update({**SMALL[frame], **dict(frame_config)})
         env_settings = {"env_name": ENVS[frame], "render_every_episode": 0, **dict(env_config)}
-        config = sweeprl.generate_env_config("gymnasium", config, **env_settings)
+        config = sweeprl.generate_env_config(
+            EXTENSIONS.get(frame, "gymnasium"), config, **env_settings
+        )
         defaults = dict(
             root_dir=str(tmp_path / "trial"),
             max_env_steps=800,
