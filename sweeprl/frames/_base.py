@@ -128,7 +128,7 @@ class Frame(ABC):
     """
 
     Config: ClassVar[type[FrameConfig]]
-    """Its settings."""
+    """Its settings; how `models` belong to `roles`, `settings_of` says."""
     roles: tuple[Role, ...]
     """Who plays, each role after the one that it follows; a frame may make them out for its
     environment when it is built."""

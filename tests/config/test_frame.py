@@ -138,6 +138,7 @@ def test_a_wrong_setting_of_what_learns_from_transitions_is_refused(frame, setti
         ("HDDPG", {"q_increase_rate": -1}, r"q_increase_rate: .*but got -1"),
         ("HDDPG", {"q_decrease_rate": -1}, r"q_decrease_rate: .*but got -1"),
         ("DDPGPer", {"priority_beta": 1.1}, r"priority_beta: .*but got 1\.1"),
+        ("MADDPG", {"sub_policy_num": -1}, r"sub_policy_num: .*but got -1"),
         ("SAC", {"initial_entropy_alpha": 0}, r"initial_entropy_alpha: .*but got 0"),
         ("SAC", {"target_entropy": math.nan}, r"target_entropy: .*finite number, but got nan"),
         ("SAC", {"mode": "double"}, r"Unknown key 'mode'"),

@@ -56,7 +56,7 @@ def play(copies, actions):
         step = copies.step(action)
         over = step.terminated | step.truncated
         state = copies.restart(over) if over.any() else step.state
-        history.append((*step, state))
+        history.append((*[part for part in step if part is not None], state))
     return history
 
 

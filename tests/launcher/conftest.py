@@ -17,7 +17,12 @@ SMALL = {
     ),
     "HDDPG": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 4),
     "SAC": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 5),
-    "MADDPG": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16])] * 4),
+    "MADDPG": dict(
+        warmup_steps=100,
+        batch_size=16,
+        updates_per_step=0.05,
+        model_kwargs=[dict(hidden=[16])] * 4,
+    ),
 }
 ENVS = {
     "A2C": "CartPole-v1",
