@@ -33,6 +33,7 @@ from sweeprl.config import (
     traced,
 )
 from sweeprl.envs.gymnasium import GymnasiumConfig
+from sweeprl.envs.pettingzoo import PettingZooConfig
 from sweeprl.envs.torch import TorchConfig
 
 __all__ = ["main", "pages", "render", "table"]
@@ -44,6 +45,7 @@ _CONFIGS: dict[str, type[BaseModel]] = {
     "Evaluation": Evaluation,
     "GymnasiumConfig": GymnasiumConfig,
     "TorchConfig": TorchConfig,
+    "PettingZooConfig": PettingZooConfig,
 }
 _WORDS: dict[Any, str] = {
     int: "integer",

@@ -61,6 +61,7 @@ def test_a_page_names_what_the_predecessor_did_not_have(frame, frame_defaults):
         ("config.md", "Evaluation"),
         ("environments.md", "GymnasiumConfig"),
         ("environments.md", "TorchConfig"),
+        ("environments.md", "PettingZooConfig"),
     ],
 )
 def test_the_other_tables_have_a_place(page, table):
