@@ -193,8 +193,8 @@ CASES: dict[str, dict[str, Any]] = {
             replay_size=1_000_000, warmup_steps=100, update_rate=0.005, collect_steps=1,
         ),
     ),
-    # The paper's networks, discount, rate of target networks and episodes; it has step sizes of 0.01, an
-    # update of 1024 transitions every 100 steps, and 1.5 million steps.
+    # Networks, discount, rate of target networks and length of episodes are the paper's; its authors'
+    # code has step sizes of 0.01, an update of 1024 transitions every 100 steps, and 60,000 episodes.
     "maddpg-spread": dict(
         frame="MADDPG", extension="pettingzoo", env="mpe2.simple_spread_v3", steps=100_000, num_envs=1,
         env_kwargs=dict(N=3, max_cycles=25, continuous_actions=False),

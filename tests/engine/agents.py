@@ -8,7 +8,6 @@ import torch
 
 from sweeprl import registry
 from sweeprl.config import (
-    AgentSpec,
     Continuous,
     Discrete,
     EnvSpec,
@@ -33,11 +32,6 @@ SPECS = {
     "DDPGPer": EnvSpec(3, Continuous(1)),
     "HDDPG": EnvSpec(3, Continuous(1)),
     "SAC": EnvSpec(3, Continuous(1)),
-    "MADDPG": EnvSpec(
-        3,
-        Continuous(3),
-        agents=(AgentSpec("one", 2, Continuous(2)), AgentSpec("two", 1, Continuous(1))),
-    ),
 }
 REPLAY = [name for name in SPECS if issubclass(registry.frames.get(name).Config, ReplayConfig)]
 SMALL = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 100}

@@ -94,7 +94,6 @@ CASES = {
         env_config=dict(act_kwargs={"mode": "ou", "noise_param": {"dt": 1.0}}),
     ),
     "SAC": dict(frame_config=dict(collect_steps=50)),
-    "MADDPG": dict(frame_config=dict(collect_steps=50, sub_policy_num=1)),
 }
 
 
