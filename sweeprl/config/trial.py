@@ -157,6 +157,11 @@ class TrialConfig(Config):
                         f"'{name}' cannot.{did_you_mean(name, known)} Those that can: "
                         f"{', '.join(known)}."
                     )
+                if getattr(self.frame_config, name) is None:
+                    raise ValueError(
+                        f"`schedule` must change numbers, but '{name}' is null at first. Set it in "
+                        "`frame_config`."
+                    )
             self.at(latest)
         return self
 

@@ -189,6 +189,7 @@ def test_a_schedule_says_which_settings_are_in_force(small_config):
         ([{"env_steps": 1, "settings": {"batch_size": 8}}], "'batch_size' cannot"),
         ([{"env_steps": 1, "settings": {"discount": 2}}], r"schedule\.discount: .*but got 2"),
         ([{"env_steps": 1, "settings": {}}], r"schedule\.0\.settings: .*at least 1"),
+        ([{"env_steps": 1, "settings": {"entropy_weight": 0.1}}], "'entropy_weight' is null"),
         (TWICE[::-1], "in the order of `env_steps`.*100 follows 300"),
     ],
 )
