@@ -48,6 +48,7 @@ class TrialModule(LearningModule):
         self.is_over = False  # decided once a chunk, so that all hooks between two chunks agree
         self.is_pruned = False
         self.went_on_exactly = True
+        self._is_heir = False  # goes on with the agent of a trial that had another seed
         self._num_changes = 0  # of the schedule, that have been made
         self._epoch_returns: list[float] = []
         self._pending: dict[str, list[float]] = {}
@@ -74,7 +75,7 @@ class TrialModule(LearningModule):
     def on_train_start(self) -> None:
         """Says where a resumed trial does not go on exactly."""
         self.is_over = self.train_data.is_exhausted or self.stop_requested
-        if not self.went_on_exactly:
+        if not (self.went_on_exactly or self._is_heir):
             warnings.warn(
                 "This environment could not be put back to where it was interrupted: new episodes "
                 "begin instead.",
@@ -223,6 +224,7 @@ class TrialModule(LearningModule):
             self.learner.load_weights(checkpoint["weights"])
             return
         self.learner.load_state_dict(checkpoint["learner"], seed=self.config.seed)
+        self._is_heir = checkpoint["learner"]["streams"]["seed"] != self.config.seed
         self.went_on_exactly = self.train_data.load_state_dict(checkpoint["train_data"])
         if not self.went_on_exactly:
             self.learner.begin_episodes()
