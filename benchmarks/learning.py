@@ -48,6 +48,11 @@ def _deterministic(frame: str, num_networks: int, **more: Any) -> dict[str, Any]
     )
 
 
+_CHEETAH = dict(
+    actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=100, replay_size=100_000,
+    warmup_steps=10_000, discount=0.99, update_rate=0.005, collect_steps=1,
+)  # fmt: skip
+
 CASES: dict[str, dict[str, Any]] = {
     "dqn-cartpole": dict(
         frame="DQN", env="CartPole-v1", steps=50_000, num_envs=1,
@@ -114,11 +119,38 @@ CASES: dict[str, dict[str, Any]] = {
             optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
         ),
     ),
+    "a2c-acrobot": dict(
+        frame="A2C", env="Acrobot-v1", steps=300_000, num_envs=16,
+        frame_config=dict(
+            rollout_steps=5, batch_size=80, gae_lambda=1.0, discount=0.99, actor_update_times=1,
+            critic_update_times=1, gradient_max=0.5, normalize_advantage=False, optimizer="RMSprop",
+            optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
+            normalize_observation=True, normalize_reward=True,
+        ),
+    ),
+    "a2c-pendulum": dict(
+        frame="A2C", env="Pendulum-v1", steps=1_000_000, num_envs=8,
+        frame_config=dict(
+            rollout_steps=8, batch_size=64, gae_lambda=0.9, discount=0.9, actor_update_times=1,
+            critic_update_times=1, gradient_max=0.5, normalize_advantage=False, optimizer="RMSprop",
+            optimizer_kwargs=dict(alpha=0.99, eps=1e-5), actor_learning_rate=7e-4, critic_learning_rate=7e-4,
+            lr_scheduler="LinearLR",
+            lr_scheduler_kwargs=dict(start_factor=1.0, end_factor=0.0, total_iters=15_625),
+            normalize_observation=True, normalize_reward=True, model_kwargs=[dict(log_std=math.log(0.5)), {}],
+        ),
+    ),
     # sb3-contrib's defaults with two directions; environments play them side by side here.
     "ars-cartpole": dict(
         frame="ARS", env="CartPole-v1", steps=50_000, num_envs=4,
         frame_config=dict(
             rollout_num=2, used_rollout_num=2, noise_std_dev=0.05, learning_rate=0.02, optimizer="SGD",
+            normalize_state=False,
+        ),
+    ),
+    "ars-acrobot": dict(
+        frame="ARS", env="Acrobot-v1", steps=300_000, num_envs=16,
+        frame_config=dict(
+            rollout_num=8, used_rollout_num=4, noise_std_dev=0.1, learning_rate=0.02, optimizer="SGD",
             normalize_state=False,
         ),
     ),
@@ -164,6 +196,14 @@ CASES: dict[str, dict[str, Any]] = {
             value_weight=1.0,
         ),
     ),
+    "trpo-acrobot": dict(
+        frame="TRPO", env="Acrobot-v1", steps=200_000, num_envs=2,
+        frame_config=dict(
+            rollout_steps=1024, batch_size=128, gae_lambda=0.95, discount=0.99, actor_update_times=1,
+            critic_update_times=10, critic_learning_rate=1e-3, conjugate_iterations=15, kl_max_delta=0.01,
+            value_weight=1.0,
+        ),
+    ),
     "trpo-pendulum": dict(
         frame="TRPO", env="Pendulum-v1", steps=100_000, num_envs=2,
         frame_config=dict(
@@ -204,6 +244,32 @@ CASES: dict[str, dict[str, Any]] = {
             gradient_max=0.5, model_kwargs=[dict(hidden=[64, 64])] * 4,
         ),
     ),
+    # Small networks and, as rl_zoo3 has it, correlated noise: uniform exploration reaches no flag.
+    "td3-mountaincar": dict(
+        frame="TD3", env="MountainCarContinuous-v0", steps=50_000, num_envs=1,
+        act_kwargs=dict(mode="ou", noise_param=dict(sigma=0.5, theta=0.15, dt=0.01)),
+        frame_config=dict(
+            actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=256, replay_size=50_000,
+            warmup_steps=100, discount=0.99, update_rate=0.005, collect_steps=1,
+            model_kwargs=[dict(hidden=[64, 64])] * 6,
+        ),
+    ),
+    "sac-mountaincar": dict(
+        frame="SAC", env="MountainCarContinuous-v0", steps=50_000, num_envs=1,
+        frame_config=dict(
+            actor_learning_rate=3e-4, critic_learning_rate=3e-4, alpha_learning_rate=3e-4, batch_size=256,
+            replay_size=50_000, warmup_steps=10_000, discount=0.9999, update_rate=0.01, collect_steps=32,
+            model_kwargs=[dict(hidden=[64, 64])] * 5,
+        ),
+    ),
+    "td3-halfcheetah": dict(
+        frame="TD3", env="HalfCheetah-v5", steps=100_000, num_envs=1,
+        frame_config=_CHEETAH | dict(model_kwargs=[dict(hidden=[256, 256])] * 6),
+    ),
+    "sac-halfcheetah": dict(
+        frame="SAC", env="HalfCheetah-v5", steps=100_000, num_envs=1,
+        frame_config=_CHEETAH | dict(alpha_learning_rate=1e-3, model_kwargs=[dict(hidden=[256, 256])] * 5),
+    ),
 }  # fmt: skip
 
 
@@ -216,6 +282,7 @@ def config_of(name: str, seed: int, root_dir: str) -> dict[str, Any]:
         case.get("extension", "gymnasium"), config, env_name=case["env"], render_every_episode=0,
         env_kwargs=case.get("env_kwargs", {}),
     )  # fmt: skip
+    config["train_env_config"]["act_kwargs"] = case.get("act_kwargs", {})
     return sweeprl.generate_training_config(
         root_dir=root_dir, config=config, seed=seed, max_env_steps=case["steps"], max_episodes=10**9,
         num_envs=case["num_envs"], logger=["csv"], gpus=None,

@@ -21,7 +21,8 @@ from evaluator import evaluate
 from sb3_contrib import ARS, TRPO
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckActionNoise
+from stable_baselines3.common.vec_env import VecNormalize
 
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
 
@@ -38,6 +39,11 @@ DETERMINISTIC: dict[str, Any] = dict(
     policy_kwargs=dict(net_arch=[400, 300]),
 )  # fmt: skip
 """Of both frames with a deterministic actor."""
+
+CHEETAH: dict[str, Any] = dict(
+    steps=100_000, num_envs=1, learning_rate=1e-3, batch_size=100, buffer_size=100_000,
+    learning_starts=10_000, train_freq=1, gradient_steps=1, policy_kwargs=dict(net_arch=[256, 256]),
+)  # fmt: skip
 
 CASES: dict[str, dict[str, Any]] = {
     "dqn-cartpole": dict(
@@ -56,8 +62,19 @@ CASES: dict[str, dict[str, Any]] = {
     "a2c-cartpole": dict(
         algorithm=A2C, env="CartPole-v1", steps=200_000, num_envs=8, ent_coef=0.0,
     ),
+    "a2c-acrobot": dict(
+        algorithm=A2C, env="Acrobot-v1", steps=300_000, num_envs=16, ent_coef=0.0, is_normalized=True,
+    ),
+    "a2c-pendulum": dict(
+        algorithm=A2C, env="Pendulum-v1", steps=1_000_000, num_envs=8, ent_coef=0.0, n_steps=8,
+        gae_lambda=0.9, gamma=0.9, vf_coef=0.4, learning_rate=linear(7e-4), is_normalized=True,
+    ),
     "ars-cartpole": dict(
         algorithm=ARS, policy="LinearPolicy", env="CartPole-v1", steps=50_000, num_envs=1, n_delta=2,
+    ),
+    "ars-acrobot": dict(
+        algorithm=ARS, policy="LinearPolicy", env="Acrobot-v1", steps=300_000, num_envs=1,
+        n_delta=8, n_top=4, delta_std=0.1, learning_rate=0.02,
     ),
     "ppo-cartpole": dict(
         algorithm=PPO, env="CartPole-v1", steps=100_000, num_envs=8,
@@ -79,6 +96,10 @@ CASES: dict[str, dict[str, Any]] = {
         n_steps=512, batch_size=512, cg_damping=0.1, gae_lambda=0.98, gamma=0.99,
         learning_rate=1e-3, n_critic_updates=20,
     ),
+    "trpo-acrobot": dict(
+        algorithm=TRPO, env="Acrobot-v1", steps=200_000, num_envs=2,
+        n_steps=1024, cg_damping=0.1, gae_lambda=0.95, gamma=0.99,
+    ),
     "trpo-pendulum": dict(
         algorithm=TRPO, env="Pendulum-v1", steps=100_000, num_envs=2,
         n_steps=1024, cg_damping=0.1, gae_lambda=0.95, gamma=0.9,
@@ -89,6 +110,21 @@ CASES: dict[str, dict[str, Any]] = {
     "sac-pendulum": dict(
         algorithm=SAC, env="Pendulum-v1", steps=20_000, num_envs=1, learning_rate=1e-3,
     ),
+    "td3-mountaincar": dict(
+        algorithm=TD3, env="MountainCarContinuous-v0", steps=50_000, num_envs=1, learning_starts=100,
+        buffer_size=50_000, policy_kwargs=dict(net_arch=[64, 64]),
+        action_noise=OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.5)),
+    ),
+    "sac-mountaincar": dict(
+        algorithm=SAC, env="MountainCarContinuous-v0", steps=50_000, num_envs=1, learning_starts=10_000,
+        buffer_size=50_000, gamma=0.9999, tau=0.01, train_freq=32, gradient_steps=32,
+        policy_kwargs=dict(net_arch=[64, 64]),
+    ),
+    "td3-halfcheetah": dict(
+        algorithm=TD3, env="HalfCheetah-v5", **CHEETAH,
+        action_noise=NormalActionNoise(np.zeros(6), np.full(6, 0.1)),
+    ),
+    "sac-halfcheetah": dict(algorithm=SAC, env="HalfCheetah-v5", **CHEETAH),
 }  # fmt: skip
 
 
@@ -104,11 +140,15 @@ def main() -> None:
     policy = settings.pop("policy", "MlpPolicy")
     steps, num_envs = settings.pop("steps"), settings.pop("num_envs")
     env = make_vec_env(env_id, n_envs=num_envs, seed=arguments.seed)
+    prepared = lambda observation: observation  # noqa: E731
+    if settings.pop("is_normalized", False):
+        env = VecNormalize(env, gamma=settings.get("gamma", 0.99))
+        prepared = env.normalize_obs
     started = time.perf_counter()
     model = algorithm(policy, env, seed=arguments.seed, device="cpu", **settings).learn(steps)
     seconds = time.perf_counter() - started
     returns = evaluate(
-        lambda observation: model.predict(observation, deterministic=True)[0], env_id
+        lambda observation: model.predict(prepared(observation), deterministic=True)[0], env_id
     )
     row = dict(
         case=arguments.case, library="sb3", seed=arguments.seed, seconds=round(seconds, 1),

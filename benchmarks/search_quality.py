@@ -5,7 +5,7 @@
     python benchmarks/search_quality.py --table
 
 The methods: `sweeprl`, a sweep with its defaults, of whose budget 30 % confirm what it found;
-`random`, the same space searched at random, where the best score wins; and `rl_zoo3`, which
+`pbt`, the same with population-based training in five generations; `random`, the same space searched at random, where the best score wins; and `rl_zoo3`, which
 `search_quality_zoo.py` runs. Each may use `--trials` times `--steps` environment steps. The winner
 is retrained on seeds that no search uses, by its own library, and its last policies are judged on
 the episodes of `evaluator.py`. Every job has one core and no GPU.
@@ -57,14 +57,17 @@ CASES: dict[str, dict[str, Any]] = {
 }
 METHODS: dict[str, dict[str, Any]] = {
     "sweeprl": dict(),
+    "pbt": dict(sampler="pbt", generations=5),
     "random": dict(sampler="random", pruner="none", confirmation=0.0),
     "rl_zoo3": dict(),
 }
 LONGEST_FIRST = [
     ("dqn-cartpole", "rl_zoo3"), ("dqn-acrobot", "rl_zoo3"), ("ppo-cartpole", "rl_zoo3"),
     ("ppo-acrobot", "rl_zoo3"), ("dqn-cartpole", "random"), ("dqn-acrobot", "random"),
-    ("dqn-cartpole", "sweeprl"), ("dqn-acrobot", "sweeprl"), ("ppo-cartpole", "random"),
-    ("ppo-cartpole", "sweeprl"), ("ppo-acrobot", "random"), ("ppo-acrobot", "sweeprl"),
+    ("dqn-cartpole", "sweeprl"), ("dqn-acrobot", "sweeprl"), ("dqn-cartpole", "pbt"),
+    ("dqn-acrobot", "pbt"), ("ppo-cartpole", "random"), ("ppo-cartpole", "sweeprl"),
+    ("ppo-cartpole", "pbt"), ("ppo-acrobot", "random"), ("ppo-acrobot", "sweeprl"),
+    ("ppo-acrobot", "pbt"),
 ]  # fmt: skip
 """By what they take on one core."""
 
@@ -116,7 +119,7 @@ def run_sweep(job: argparse.Namespace, work: Path) -> dict[str, Any]:
     try:
         result = Sweep(
             base,
-            trials=None,
+            trials=int(0.7 * job.trials) if job.method == "pbt" else None,  # 0.3 confirm
             env_steps=job.trials * job.steps,
             executor=executor,
             root_dir=work / "sweep",

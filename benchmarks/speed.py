@@ -51,6 +51,37 @@ CASES: dict[str, dict[str, Any]] = {
         frame="SAC", frame_config=dict(batch_size=256, warmup_steps=100, replay_size=50_000),
         sb3=dict(batch_size=256, learning_starts=100, buffer_size=50_000),
     ),
+    "a2c": dict(
+        what="A2C, CartPole-v1, 8 environments, 2x64, 5 steps", env="CartPole-v1", steps=20_000, num_envs=8,
+        frame="A2C", frame_config=dict(rollout_steps=5, batch_size=40, actor_update_times=1, critic_update_times=1,
+                                       gradient_max=0.5, gae_lambda=1.0, normalize_advantage=False, optimizer="RMSprop"),
+        sb3=dict(n_steps=5),
+    ),
+    "trpo": dict(
+        what="TRPO, CartPole-v1, 2 environments, 2x64, 512 steps, 15 conjugate steps", env="CartPole-v1", steps=20_480, num_envs=2,
+        frame="TRPO", frame_config=dict(rollout_steps=512, batch_size=128, gae_lambda=0.95, actor_update_times=1,
+                                        critic_update_times=10, conjugate_iterations=15, value_weight=1.0),
+        sb3=dict(n_steps=512, batch_size=128, n_critic_updates=10),
+    ),
+    "ars": dict(
+        what="ARS, Pendulum-v1, linear, 8 directions", env="Pendulum-v1", steps=32_000, num_envs=16,
+        frame="ARS", frame_config=dict(rollout_num=8, used_rollout_num=8, normalize_state=False, optimizer="SGD"),
+        sb3=dict(n_delta=8), sb3_num_envs=1, policy="LinearPolicy",
+    ),
+    "ddpg": dict(
+        what="DDPG, Pendulum-v1, 2x64, batch 100, one update per step", env="Pendulum-v1", steps=4000, num_envs=1,
+        frame="DDPG", frame_config=dict(batch_size=100, warmup_steps=100, replay_size=50_000,
+                                       model_kwargs=[dict(hidden=[64, 64])] * 4),
+        sb3=dict(batch_size=100, learning_starts=100, train_freq=1, gradient_steps=1, buffer_size=50_000,
+                 policy_kwargs=dict(net_arch=[64, 64])),
+    ),
+    "td3": dict(
+        what="TD3, Pendulum-v1, 2x64, batch 100, one update per step", env="Pendulum-v1", steps=4000, num_envs=1,
+        frame="TD3", frame_config=dict(batch_size=100, warmup_steps=100, replay_size=50_000,
+                                       model_kwargs=[dict(hidden=[64, 64])] * 6),
+        sb3=dict(batch_size=100, learning_starts=100, train_freq=1, gradient_steps=1, buffer_size=50_000,
+                 policy_kwargs=dict(net_arch=[64, 64])),
+    ),
 }  # fmt: skip
 
 
@@ -74,12 +105,15 @@ def config_of(case: dict[str, Any], root_dir: str) -> dict[str, Any]:
 
 
 def run_sb3(case: dict[str, Any]) -> float:
+    import sb3_contrib
     import stable_baselines3
     from stable_baselines3.common.env_util import make_vec_env
 
-    env = make_vec_env(case["env"], n_envs=case["num_envs"], seed=0)
-    algorithm = getattr(stable_baselines3, case["frame"])
-    model = algorithm("MlpPolicy", env, seed=0, device="cpu", **case["sb3"])
+    env = make_vec_env(case["env"], n_envs=case.get("sb3_num_envs", case["num_envs"]), seed=0)
+    library = stable_baselines3 if hasattr(stable_baselines3, case["frame"]) else sb3_contrib
+    algorithm = getattr(library, case["frame"])
+    policy = case.get("policy", "MlpPolicy")
+    model = algorithm(policy, env, seed=0, device="cpu", **case["sb3"])
     started = time.perf_counter()
     model.learn(case["steps"])
     return model.num_timesteps / (time.perf_counter() - started)

@@ -76,8 +76,20 @@ def _row(reading: Reading, entry: Entry) -> dict[str, Any]:
         "env_steps": entry.env_steps,
         "seconds": entry.outcome.get("seconds"),
         "objectives": dict(others),
+        "population": _place(entry),
         "params": reading.params_of(entry),
     }
+
+
+def _place(entry: Entry) -> dict[str, Any]:
+    """Where it stands in a population; nothing in another search."""
+    known = entry.trial.user_attrs
+    return {key: known.get(key) for key in ("generation", "member", "parent") if "member" in known}
+
+
+def _agent(place: dict[str, Any]) -> str:
+    begun = "" if place["parent"] is None else f", goes on from trial {place['parent']}"
+    return f"member {place['member']} in generation {place['generation']}{begun}"
 
 
 def _score(entry: Entry) -> float | None:
@@ -108,7 +120,8 @@ def _sorted(rows: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    return {**{key: row[key] for key in _FACTS}, **row["objectives"], **row["params"]}
+    facts = {key: row[key] for key in _FACTS}
+    return {**facts, **row["objectives"], **row["population"], **row["params"]}
 
 
 def _write_csv(rows: list[dict[str, Any]], reading: Reading, where: str) -> None:
@@ -135,21 +148,30 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from sweeprl.cli.tables import print_table, value_text
     from sweeprl.sweeps.drawing import number
 
-    objectives = list(rows[0]["objectives"])
+    objectives, places = list(rows[0]["objectives"]), list(rows[0]["population"])
     params = list(dict.fromkeys(name for row in rows for name in row["params"]))
     table = []
     for row in rows:
         others = [number(row["objectives"].get(name)) for name in objectives]
-        values = [
-            value_text(row["params"][name]) if name in row["params"] else "" for name in params
-        ]
+        others += [value_text(row["population"].get(name)) for name in places]
+        values = [_cell(name, row["params"]) for name in params]
         facts = [str(row["number"]), row["state"], number(row["score"]), str(row["seeds"])]
         spent = "-" if row["seconds"] is None else f"{row['seconds']:.1f}"
         table.append([*facts, f"{row['env_steps']:,}", spent, *others, *values])
     titles = ["trial", "state", "score", "seeds", "env steps", "seconds"]
-    left_out = print_table([*titles, *objectives, *params], table)
+    left_out = print_table([*titles, *objectives, *places, *params], table)
     if left_out:
         typer.echo(f"Not shown, for the terminal is narrow: {', '.join(left_out)}.")
+
+
+def _cell(name: str, params: dict[str, Any]) -> str:
+    from sweeprl.cli.tables import value_text
+
+    if name not in params:
+        return ""
+    if name == "schedule":
+        return f"{len(params[name])} changes"
+    return value_text(params[name])
 
 
 def best(
@@ -227,7 +249,7 @@ def _all_of(reading: Reading, entry: Entry) -> dict[str, Any]:
 
 
 def _told(reading: Reading, entry: Entry) -> Iterator[tuple[str, str]]:
-    from sweeprl.cli.tables import value_text
+    from sweeprl.cli.tables import parameter_lines
     from sweeprl.sweeps.drawing import along, number, sparkline
     from sweeprl.trials.optuna import budget_of
 
@@ -250,8 +272,10 @@ def _told(reading: Reading, entry: Entry) -> Iterator[tuple[str, str]]:
     spent = "" if facts["seconds"] is None else f" in {facts['seconds']:.1f} s"
     again = f", {facts['attempts']} attempts" if facts["attempts"] > 1 else ""
     yield "used", f"{entry.env_steps:,} env steps{spent}{again}"
-    for index, (name, value) in enumerate(facts["params"].items()):
-        yield "" if index else "parameters", f"{name} = {value_text(value)}"
+    if entry.generation is not None:
+        yield "agent", _agent(facts["population"])
+    for index, line in enumerate(parameter_lines(facts["params"])):
+        yield "" if index else "parameters", line
     for index, run in enumerate(facts["confirmation"]):
         text = f"seed {run['seed']}: {run['state']} {number(run['score'])}"
         yield "" if index else "confirmation", text

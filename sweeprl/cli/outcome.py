@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from sweeprl.cli.reading import Reading
-from sweeprl.cli.tables import print_pairs, print_table, value_text
+from sweeprl.cli.tables import parameter_lines, print_pairs, print_table
 from sweeprl.sweeps import SweepResult
 from sweeprl.sweeps.confirmation import Standing
 from sweeprl.sweeps.drawing import duration, interval_text, number
@@ -58,8 +58,8 @@ def _winner(reading: Reading, result: SweepResult) -> Iterator[tuple[str, str]]:
         counted = f"{seeds} seed{'s' if seeds != 1 else ''}"
         yield "score", f"{number(winner.score)} on {counted} of the search, not confirmed"
     yield from _gain(result)
-    for index, (name, value) in enumerate(reading.params_of(winner).items()):
-        yield "" if index else "with", f"{name} = {value_text(value)}"
+    for index, line in enumerate(parameter_lines(reading.params_of(winner))):
+        yield "" if index else "with", line
 
 
 def _confirmed(best: Standing) -> str:

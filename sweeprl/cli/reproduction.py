@@ -41,6 +41,7 @@ def reproduce(
 
     reading = read_sweep(root_dir, storage)
     entry = reading.trial(number)
+    _refuse_borrowed(reading, entry)
     target = output or reading.folder.root / "reproduced" / f"{number:04}"
     found = []
     for original in _chosen(list(_originals(reading, entry)), seed):
@@ -56,6 +57,26 @@ def reproduce(
         _print(found)
     if not all(one.is_same for one in found):
         raise typer.Exit(1)
+
+
+def _refuse_borrowed(reading: Reading, entry: Entry) -> None:
+    """Refuses what went on with the agent of another member of its population.
+
+    Raises:
+        ConfigError: it did.
+    """
+    one = entry
+    while (parent := one.trial.user_attrs.get("parent")) is not None:
+        before = reading.trial(parent)
+        if before.trial.user_attrs["member"] != one.trial.user_attrs["member"]:
+            folder = reading.folder_of(entry)
+            raise ConfigError(
+                "A trial that is to be trained again must have trained its own agent from the "
+                f"start, but trial {entry.number} goes on with that of trial {parent}. Its "
+                f"schedule can be trained as another agent: sweeprl run --config "
+                f"{folder}/config.json --root-dir DIR"
+            )
+        one = before
 
 
 @dataclass(frozen=True)

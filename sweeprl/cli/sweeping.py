@@ -45,8 +45,15 @@ def sweep(
         str, typer.Option(help="Seeds of each trial: a number, race:N, or auto.")
     ] = "auto",
     sampler: Annotated[
-        str, typer.Option(help="auto, random, qmc, tpe, gp, cmaes, nsgaii, or module:Class.")
+        str,
+        typer.Option(
+            help="auto, random, qmc, tpe, gp, cmaes, nsgaii, or module:Class; or pbt, "
+            "population-based training."
+        ),
     ] = "tpe",
+    generations: Annotated[
+        int, typer.Option(help="Of pbt: parts of a training, after which the worst copy the best.")
+    ] = 10,
     pruner: Annotated[
         str,
         typer.Option(
@@ -110,6 +117,7 @@ def sweep(
             confirmation=confirmation,
             seeds=seeds,
             sampler=sampler,
+            generations=generations,
             pruner=pruner,
             executor=executor,
             num_workers=workers,

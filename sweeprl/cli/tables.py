@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["print_pairs", "print_table", "value_text"]
+__all__ = ["parameter_lines", "print_pairs", "print_table", "value_text"]
 
 
 def value_text(value: Any) -> str:
@@ -26,6 +26,22 @@ def value_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def parameter_lines(params: Mapping[str, Any]) -> Iterator[str]:
+    """Yields parameters, and what a schedule changes, each as a line.
+
+    >>> change = {"env_steps": 2000, "settings": {"discount": 0.9, "gae_lambda": 1.0}}
+    >>> list(parameter_lines({"discount": 0.99, "schedule": [change]}))
+    ['discount = 0.99', 'from env step 2,000 on: discount = 0.9, gae_lambda = 1']
+    """
+    for name, value in params.items():
+        if name != "schedule":
+            yield f"{name} = {value_text(value)}"
+            continue
+        for change in value:
+            settings = ", ".join(f"{k} = {value_text(v)}" for k, v in change["settings"].items())
+            yield f"from env step {change['env_steps']:,} on: {settings}"
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:

@@ -42,11 +42,12 @@ from sweeprl.config.spaces import (
     Transitions,
 )
 from sweeprl.config.structure import structure_of
-from sweeprl.config.trial import EnvConfig, Evaluation, TrialConfig
+from sweeprl.config.trial import Change, EnvConfig, Evaluation, TrialConfig
 
 __all__ = [
     "ActionSpec",
     "AgentSpec",
+    "Change",
     "Choice",
     "ClassRef",
     "Config",

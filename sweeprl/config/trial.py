@@ -12,9 +12,10 @@ from typing_extensions import Self
 from sweeprl import registry
 from sweeprl.config.base import Config, build
 from sweeprl.config.frame import FrameConfig
-from sweeprl.errors import ConfigError
+from sweeprl.config.ranges import traced
+from sweeprl.errors import ConfigError, did_you_mean
 
-__all__ = ["EnvConfig", "Evaluation", "TrialConfig"]
+__all__ = ["Change", "EnvConfig", "Evaluation", "TrialConfig"]
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -38,6 +39,15 @@ class Evaluation(Config):
     """Greedy episodes of the final test, which plays the best checkpoint."""
 
 
+class Change(Config):
+    """Settings of the frame that change while it trains."""
+
+    env_steps: Annotated[int, Field(gt=0)]
+    """Environment steps after which they change."""
+    settings: Annotated[dict[str, float], Field(min_length=1)]
+    """New values by name, of numbers in `frame_config` that shape neither networks nor memory."""
+
+
 class TrialConfig(Config):
     """One trial: what is trained, where, for how long, and how it is judged."""
 
@@ -51,6 +61,8 @@ class TrialConfig(Config):
     """The environment to train in."""
     test_env_config: SerializeAsAny[EnvConfig]
     """The environment to evaluate in."""
+    schedule: list[Change] = []
+    """Changes of settings in the course of training, as population-based training finds them."""
     num_envs: Annotated[int, Field(gt=0)] = 1
     """Copies of the training environment that one agent steps together."""
     vectorization: Literal["sync", "async", "native"] = "sync"
@@ -126,6 +138,51 @@ class TrialConfig(Config):
     def _frame_fits_environments(self) -> Self:
         self.frame_config.check(self.num_envs)
         return self
+
+    @model_validator(mode="after")
+    def _schedule_can_be_kept(self) -> Self:
+        known = traced(type(self.frame_config))
+        latest = 0
+        for change in self.schedule:
+            if change.env_steps <= latest:
+                raise ValueError(
+                    "`schedule` must be in the order of `env_steps`, each above the one before, "
+                    f"but {change.env_steps} follows {latest}."
+                )
+            latest = change.env_steps
+            for name in change.settings:
+                if name not in known:
+                    raise ValueError(
+                        "`schedule` must name settings that can change in training, but "
+                        f"'{name}' cannot.{did_you_mean(name, known)} Those that can: "
+                        f"{', '.join(known)}."
+                    )
+                if getattr(self.frame_config, name) is None:
+                    raise ValueError(
+                        f"`schedule` must change numbers, but '{name}' is null at first. Set it in "
+                        "`frame_config`."
+                    )
+            self.at(latest)
+        return self
+
+    def num_changes(self, env_steps: int) -> int:
+        """Returns how many changes of the schedule are due after `env_steps`."""
+        return sum(change.env_steps <= env_steps for change in self.schedule)
+
+    def at(self, env_steps: int) -> TrialConfig:
+        """Returns the config with `frame_config` as it is in force after `env_steps`.
+
+        Raises:
+            ConfigError: a value of the schedule breaks a rule.
+        """
+        changed: dict[str, Any] = {}
+        for change in self.schedule[: self.num_changes(env_steps)]:
+            changed |= change.settings
+        if not changed:
+            return self
+        plain = {**self.frame_config.model_dump(), **changed}
+        frame_config = build(type(self.frame_config), plain, "schedule")
+        return self.model_copy(update={"frame_config": frame_config})
 
     @classmethod
     def of(cls, data: Mapping[str, Any] | TrialConfig) -> TrialConfig:

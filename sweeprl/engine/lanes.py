@@ -146,6 +146,10 @@ class Lanes:
         _check([self._modules, modules])
         for stack in self.stacks:
             stack.place(lane, modules)
+        self.adjust(lane, hyperparameters)
+
+    def adjust(self, lane: int, hyperparameters: Mapping[str, float]) -> None:
+        """Gives a lane other settings."""
         for name, value in hyperparameters.items():
             self.settings[name][lane] = value
 

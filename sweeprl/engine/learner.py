@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -205,16 +205,10 @@ class Learner(Acting):
         """
         check_same_structure(self.frame, frame)
         settings = frame.hyperparameters()
-        self.frames[lane] = frame
         self._lanes.place(lane, seeded_networks(frame, seed, is_checked=False), settings)
-        clipped = self._which_clip()
-        for index, optimizer in self._optimizers.items():
-            rates = [settings[name] for name in self._losses[index].trains.values()]
-            optimizer.place(lane, rates, settings["gradient_max"])
+        self._set(lane, frame, settings, LaneOptimizer.place)
         self._streams.begin(lane, seed)
         self.env_steps[lane] = self.updates[lane] = self._owed[lane] = 0
-        for name, values in self._counts.items():
-            values[lane] = getattr(frame.config, name) or 0
         for memory in (self._replay, self._observation, self._reward, self._memory):
             if memory is not None:
                 memory.reset(lane)
@@ -222,6 +216,33 @@ class Learner(Acting):
             self._search.begin(lane, seed)
         self.faults.pop(lane, None)
         self._snapshot.begin(lane)
+
+    def adjust(self, lane: int, frame: Frame) -> None:
+        """Gives a lane's agent other settings; what it has learned and remembers stays.
+
+        Raises:
+            ConfigError: they differ in structure from those of the cohort.
+        """
+        check_same_structure(self.frame, frame)
+        settings = frame.hyperparameters()
+        self._lanes.adjust(lane, settings)
+        self._set(lane, frame, settings, LaneOptimizer.adjust)
+
+    def _set(
+        self,
+        lane: int,
+        frame: Frame,
+        settings: Mapping[str, float],
+        tell: Callable[[LaneOptimizer, int, Sequence[float], float], None],
+    ) -> None:
+        """Lets optimizers and counts know a lane's settings."""
+        self.frames[lane] = frame
+        clipped = self._which_clip()
+        for index, optimizer in self._optimizers.items():
+            rates = [settings[name] for name in self._losses[index].trains.values()]
+            tell(optimizer, lane, rates, settings["gradient_max"])
+        for name, values in self._counts.items():
+            values[lane] = getattr(frame.config, name) or 0
         if clipped != self._which_clip():
             self._updates.clear()  # a captured update does not clip, or does so for nothing
 
@@ -697,13 +718,23 @@ class Learner(Acting):
             "memory": self._memory.state_dict(lane) if self._memory else None,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any], lane: int = 0) -> None:
-        """Goes on with a lane where `state` was taken."""
+    def load_state_dict(
+        self, state: Mapping[str, Any], lane: int = 0, seed: int | None = None
+    ) -> None:
+        """Goes on with a lane where `state` was taken.
+
+        Args:
+            state: what `state_dict` returned.
+            lane: who goes on.
+            seed: of its random numbers, which begin anew where it is not the one that they had.
+        """
         self.load_weights(state["weights"], lane)
         optimizers = self._optimizers.values()
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved, lane)
         self._streams.load_state_dict(state["streams"], lane)
+        if seed is not None and seed != self._streams.seeds[lane]:
+            self._streams.begin(lane, seed)
         self.env_steps[lane], self.updates[lane], self._owed[lane] = state["counts"]
         if self._replay is not None:
             self._replay.load_state_dict(state["replay"], lane)

@@ -97,6 +97,14 @@ class LaneOptimizer:
         """Gives a lane a fresh optimizer with other settings."""
         self._steps.reset(lane)
         self._rates.place(lane, rates)
+        self._limit(lane, gradient_max)
+
+    def adjust(self, lane: int, rates: Sequence[float], gradient_max: float) -> None:
+        """Gives a lane other settings; its moments, and its place in the schedule, stay."""
+        self._rates.adjust(lane, rates)
+        self._limit(lane, gradient_max)
+
+    def _limit(self, lane: int, gradient_max: float) -> None:
         self._gradient_max[lane] = gradient_max
         self._clips = bool(torch.isfinite(self._gradient_max).any())
 
@@ -332,6 +340,16 @@ class _Rates:
             rates = self._scheduled(lane)
         self._write(lane, rates)
 
+    def adjust(self, lane: int, rates: Sequence[float]) -> None:
+        if self._scheduler is not None:
+            schedule = self._schedules[lane]
+            for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+                group["lr"] *= rate / group["initial_lr"]
+                group["initial_lr"] = rate
+            schedule.base_lrs = list(rates)
+            rates = self._scheduled(lane)
+        self._write(lane, rates)
+
     def _scheduled(self, lane: int) -> list[float]:
         return [group["lr"] for group in self._schedules[lane].optimizer.param_groups]
 
@@ -379,10 +397,11 @@ class _Rates:
     def load_state_dict(self, state: dict[str, Any], lane: int) -> None:
         if self._scheduler is None:
             return
-        self._schedules[lane].load_state_dict(state["schedule"])
-        groups = self._schedules[lane].optimizer.param_groups
-        for group, rate in zip(groups, state["rates"], strict=True):
-            group["lr"] = rate
+        schedule = self._schedules[lane]
+        schedule.load_state_dict(state["schedule"])
+        groups = schedule.optimizer.param_groups
+        for group, rate, base in zip(groups, state["rates"], schedule.base_lrs, strict=True):
+            group["lr"], group["initial_lr"] = rate, base
         self._write(lane, state["rates"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -126,9 +126,18 @@ class CohortModule(LearningModule):
         if not self._occupied():
             self.trainer.should_stop = True
             return -1
+        self._keep_to_schedules()
         self._save_some()
         self._updates_before = self.learner.updates.copy()
         return None
+
+    def _keep_to_schedules(self) -> None:
+        for lane in self._occupied():
+            seat, env_steps = self.seats[lane], int(self.data.env_steps[lane])
+            if seat is None or seat.config.num_changes(env_steps) == seat.num_changes:
+                continue
+            seat.num_changes = seat.config.num_changes(env_steps)
+            self.learner.adjust(lane, self._frame_of(seat.config.at(env_steps)))
 
     def on_train_end(self) -> None:
         """Ends the trials that a callback has broken off."""
@@ -266,13 +275,18 @@ class CohortModule(LearningModule):
         endings, self._endings = self._endings, {}
         for lane, (status, reason) in endings.items():
             self._end(lane, status, reason, tests.get(lane, []))
-        if not refill:
-            return
-        for lane in endings:
-            if not self._refill(lane):
-                self.data.stop(lane)
+        if refill:
+            self._fill(endings)
         if self._is_open is None:
             self._shrink()
+
+    def _fill(self, ended: Iterable[int]) -> None:
+        """Gives lanes to trials that wait: those that ended, and others that had none before."""
+        idle = [lane for lane, seat in enumerate(self.seats) if seat is None]
+        while idle and self._refill(idle[0]):
+            idle.pop(0)
+        for lane in set(ended).intersection(idle):
+            self.data.stop(lane)
 
     def _test(self, lanes: Sequence[int]) -> dict[int, list[float]]:
         if not lanes:
@@ -397,7 +411,7 @@ class CohortModule(LearningModule):
     def _restore(self, lane: int, seat: Seat) -> None:
         """Goes on from a seat's last checkpoint."""
         content = torch.load(seat.folder.last, map_location="cpu", weights_only=True)
-        self.learner.load_state_dict(content["learner"], lane)
+        self.learner.load_state_dict(content["learner"], lane, seat.config.seed)
         if not self.data.load_state_dict(lane, content["train_data"]):
             self.learner.begin_episodes(lane)
         curves = content["curves"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from sweeprl.config import ReplayConfig, TrialConfig, structure_of
 from sweeprl.engine import LANES_COLLECT_STEPS
+from sweeprl.executors.capacity import replay_rows
 from sweeprl.executors.seats import Seat
 from sweeprl.trials import Tally, Trial
 
@@ -18,13 +19,18 @@ __all__ = ["Feed", "as_lane", "cohort_of", "cohort_of_trial"]
 
 def cohort_of(config: TrialConfig) -> str:
     """Returns what trials must share to be lanes of one engine, as a key."""
-    shared = config.model_dump(mode="json", exclude={"seed", "root_dir", "frame_config"})
+    shared = config.model_dump(mode="json", exclude=_OF_ONE_LANE)
+    shared["replay_rows"] = replay_rows(config)
     return json.dumps({**shared, **structure_of(config.frame_config)}, sort_keys=True, default=str)
 
 
 def cohort_of_trial(trial: Trial) -> str:
     """Returns what trials must share, the modules that they may name included, as a key."""
     return f"{trial.config_folder} {cohort_of(as_lane(trial.configs()[0]))}"
+
+
+_OF_ONE_LANE = {"seed", "root_dir", "frame_config", "schedule", "max_env_steps"}
+"""What lanes need not share; of `frame_config`, the structure."""
 
 
 class Feed:

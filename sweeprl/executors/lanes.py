@@ -169,7 +169,7 @@ class LanesExecutor:
         seats = self._seats(feed, cohort, first, self._room(frame, first.config, device))
 
         def frame_of(config: TrialConfig) -> Frame:
-            return type(frame)(config.frame_config, frame.spec, frame.resolver)
+            return frame.with_config(config.frame_config)
 
         learner = _learner(seats, frame_of, device)
         data = _data(seats, learner, extension)

@@ -53,6 +53,8 @@ class Seat:
     """Best mean return of an epoch."""
     epochs_without_gain: int = 0
     """Epochs since then."""
+    num_changes: int = 0
+    """Of its schedule, that have been made."""
     is_told: bool = False
     """Whether its trial has heard how it went."""
 

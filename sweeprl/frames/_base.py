@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from sweeprl.config import (
     ActionSpec,
@@ -145,6 +146,10 @@ class Frame(ABC):
         self.resolver = resolver or Resolver()
         self._check_action_space()
         self._check_agents()
+
+    def with_config(self, config: FrameConfig) -> Self:
+        """Returns the algorithm with other settings, for the same environment."""
+        return type(self)(config, self.spec, self.resolver)
 
     @property
     @abstractmethod

@@ -48,6 +48,8 @@ class TrialModule(LearningModule):
         self.is_over = False  # decided once a chunk, so that all hooks between two chunks agree
         self.is_pruned = False
         self.went_on_exactly = True
+        self._is_heir = False  # goes on with the agent of a trial that had another seed
+        self._num_changes = 0  # of the schedule, that have been made
         self._epoch_returns: list[float] = []
         self._pending: dict[str, list[float]] = {}
         self._evaluated_at = 0
@@ -73,7 +75,7 @@ class TrialModule(LearningModule):
     def on_train_start(self) -> None:
         """Says where a resumed trial does not go on exactly."""
         self.is_over = self.train_data.is_exhausted or self.stop_requested
-        if not self.went_on_exactly:
+        if not (self.went_on_exactly or self._is_heir):
             warnings.warn(
                 "This environment could not be put back to where it was interrupted: new episodes "
                 "begin instead.",
@@ -88,7 +90,16 @@ class TrialModule(LearningModule):
         """Ends the epoch when its episodes are played or the budget is spent."""
         if self.is_over:
             self.trainer.should_stop = True
+        self._keep_to_schedule()
         return -1 if self.is_over or self._is_epoch_full() else None
+
+    def _keep_to_schedule(self) -> None:
+        env_steps = self.train_data.env_steps
+        num = self.config.num_changes(env_steps)
+        if num != self._num_changes:
+            changed = self.config.at(env_steps).frame_config
+            self.learner.adjust(0, self.learner.frame.with_config(changed))
+            self._num_changes = num
 
     def remember(self, result: DatasetResult, logs: dict[str, torch.Tensor]) -> None:
         """Adds to the curves, and shows the epoch's mean return to callbacks where it is full."""
@@ -212,7 +223,8 @@ class TrialModule(LearningModule):
         if "weights" in checkpoint:
             self.learner.load_weights(checkpoint["weights"])
             return
-        self.learner.load_state_dict(checkpoint["learner"])
+        self.learner.load_state_dict(checkpoint["learner"], seed=self.config.seed)
+        self._is_heir = checkpoint["learner"]["streams"]["seed"] != self.config.seed
         self.went_on_exactly = self.train_data.load_state_dict(checkpoint["train_data"])
         if not self.went_on_exactly:
             self.learner.begin_episodes()

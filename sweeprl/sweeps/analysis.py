@@ -107,10 +107,13 @@ def _axes(parameters: Parameters, prefix: str) -> Iterator[Axis]:
 
 
 def samples_of(entries: Sequence[Entry], space: SearchSpace, base: TrialConfig) -> list[Sample]:
-    """Returns the finished trials that lie in the space; the given config may lie outside."""
+    """Returns the finished trials that lie in the space; the given config may lie outside.
+
+    Of a population they are those of the first generation: later ones change their parameters.
+    """
     samples = []
     for entry in entries:
-        if entry.state != "finished" or entry.score is None:
+        if entry.state != "finished" or entry.score is None or entry.generation:
             continue
         try:
             latents = encode(space, entry.params or space.values_of(base))

@@ -110,7 +110,8 @@ class Attempts:
         notes: dict[str, Any] = {"tries": tries, "progress": progress, "interrupted": reason}
         if tries >= _TRIES:
             told = f"it was interrupted {tries} times without getting further, at last: {reason}"
-            notes["outcome"] = {"status": "failed", "reason": told, "env_steps": progress[1]}
+            env_steps = Entry(0, "running", trial).env_steps
+            notes["outcome"] = {"status": "failed", "reason": told, "env_steps": env_steps}
         with suppress(UpdateFinishedTrialError):  # another coordinator was faster
             for name, value in notes.items():
                 storage.set_trial_user_attr(trial_id, name, value)

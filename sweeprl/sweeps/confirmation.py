@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeprl.config import TrialConfig, merge
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.entries import Entry
+from sweeprl.sweeps.entries import Entry, trained_to_the_end
 from sweeprl.sweeps.stage import Job, Stage
 from sweeprl.sweeps.statistics import (
     Interval,
@@ -41,8 +41,9 @@ def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list
     reach into that of the last of these, where the search has trained configs on several seeds and
     so knows how much a score varies. Few runs are not spread over many configs: each gets three.
     """
+    whole = trained_to_the_end(entries)
     ranked = sorted(
-        (e for e in entries if e.state == "finished" and e.score is not None),
+        (e for e in whole if e.state == "finished" and e.score is not None),
         key=lambda e: (e.score, len(e.scores)),
         reverse=True,
     )
@@ -107,6 +108,7 @@ def ranking(runs: Sequence[Entry], candidates: Sequence[Entry]) -> list[Standing
     worst = min((run.score for run in over if run.score is not None), default=None)
     if worst is None:
         return []
+    latest = max(entry.generation or 0 for entry in candidates)
     scores: dict[int | None, list[float]] = {}
     for run in over:
         score = worst if run.score is None else run.score
@@ -115,13 +117,18 @@ def ranking(runs: Sequence[Entry], candidates: Sequence[Entry]) -> list[Standing
         Standing(
             entry.number,
             entry.is_default,
-            entry.score if entry.state == "finished" else None,
+            entry.score if _is_comparable(entry, latest) else None,
             tuple(scores[entry.number]),
         )
         for entry in candidates
         if entry.number in scores
     ]
     return sorted(standings, key=lambda standing: standing.value, reverse=True)
+
+
+def _is_comparable(entry: Entry, latest_generation: int) -> bool:
+    """Whether the search has trained it to the end; trial 0 of a population, one generation."""
+    return entry.state == "finished" and (entry.generation or 0) == latest_generation
 
 
 def _candidate(run: Entry) -> int | None:
@@ -169,6 +176,11 @@ class Confirmation(Stage):
         self._params: Mapping[int, Mapping[str, Any]] = {e.number: e.params for e in candidates}
         num = max(1, len(candidates))
         self._num_each = max(1, min(num_runs // num, max(3, (2 * num_runs) // (3 * num))))
+
+    @property
+    def planned(self) -> int:
+        """At most."""
+        return self.num_runs
 
     def wants_more(self, entries: Sequence[Entry]) -> bool:
         """Whether another run is worth it."""

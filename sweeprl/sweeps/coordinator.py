@@ -156,7 +156,7 @@ class Coordinator:
             reports=Entry(0, "running", frozen).reports,
             scores=Job.by_seed(so_far.get("scores", {})),
             test_returns=Job.by_seed(so_far.get("test_returns", {})),
-            env_steps=so_far.get("env_steps", 0),
+            env_steps=so_far.get("env_steps", -known.get("inherited", 0)),
             seconds=so_far.get("seconds", 0.0),
         )
         self._live[trial._trial_id] = job
@@ -180,7 +180,7 @@ class Coordinator:
             config,
             _JobReporter(self, job, scores),
             seeds,
-            job.is_repeated,
+            self._stage.goes_on(job),
             self._config_folder,
             job.params,
         )

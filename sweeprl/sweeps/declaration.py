@@ -27,10 +27,16 @@ _MAY_CHANGE = ("gpus", "num_threads", "checkpoint_every_seconds")
 
 
 def declaration_of(
-    base: TrialConfig, space: SearchSpace, seed_plan: SeedPlan, objectives: Sequence[Objective]
+    base: TrialConfig,
+    space: SearchSpace,
+    seed_plan: SeedPlan,
+    objectives: Sequence[Objective],
+    generations: int | None = None,
 ) -> dict[str, Any]:
     """Returns what must not change while a sweep is under way, in plain values."""
+    own = {} if generations is None else {"generations": generations}
     return {
+        **own,
         "config": {key: v for key, v in base.to_dict().items() if key != "root_dir"},
         "space": space.to_dict(),
         "objectives": [objective.label for objective in objectives],

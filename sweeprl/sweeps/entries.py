@@ -6,6 +6,8 @@ attributes:
 
     params       what was proposed, by dotted path
     is_default   the config as it was given: trial 0
+    member       of a population: which of its agents; generation: which part of its training
+    parent       number of the trial whose agent goes on; inherited: environment steps of that
     candidate    of a confirmation run: number of the trial that it confirms; seed: on which
     worker       name of the coordinator that trains it
     reports      scores on the grid, where the study itself takes none
@@ -35,6 +37,7 @@ __all__ = [
     "is_surplus",
     "root_of",
     "successors",
+    "trained_to_the_end",
 ]
 
 State = Literal["waiting", "running", "finished", "pruned", "failed"]
@@ -71,6 +74,12 @@ class Entry:
         return bool(self.trial.user_attrs.get("is_default"))
 
     @property
+    def generation(self) -> int | None:
+        """Of a population's trial, which part of an agent's training it is, from 0 on."""
+        generation: int | None = self.trial.user_attrs.get("generation")
+        return generation
+
+    @property
     def scores(self) -> dict[int, float]:
         """By seed, of those that are trained to the end."""
         so_far = self.outcome or self.trial.user_attrs.get("so_far", {})
@@ -97,13 +106,26 @@ class Entry:
     @property
     def env_steps(self) -> int:
         """Environment steps that it used, as far as they are known."""
-        latest = max(self.reports, default=0)
+        inherited = self.trial.user_attrs.get("inherited", 0)
+        latest = max(max(self.reports, default=0) - inherited, 0)
         return int(self.outcome.get("env_steps", latest))
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended for good."""
         return self.state in ("finished", "pruned", "failed")
+
+
+def trained_to_the_end(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that can be compared: all, or of a population the latest generation that is over."""
+    generations: dict[int, list[Entry]] = {}
+    for entry in entries:
+        if entry.generation is None:
+            return list(entries)
+        generations.setdefault(entry.generation, []).append(entry)
+    size = len(generations.get(0, []))
+    whole = [g for g in generations.values() if len(g) == size and all(e.is_over for e in g)]
+    return whole[-1] if whole else list(entries)
 
 
 def root_of(trial: FrozenTrial) -> int:

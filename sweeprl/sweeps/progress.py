@@ -84,9 +84,9 @@ class Progress:
         """Trials that ended here, in this session and stage."""
         return 60 * self._ended_here / max(time.monotonic() - self._began_at, 1e-9)
 
-    def begin(self, stage: Stage, planned: int | None, entries: Sequence[Entry]) -> None:
+    def begin(self, stage: Stage, entries: Sequence[Entry]) -> None:
         """Starts a stage, of which some trials may be over."""
-        self._stage, self.stage, self.planned = stage, stage.name, planned
+        self._stage, self.stage, self.planned = stage, stage.name, stage.planned
         over = [entry for entry in entries if entry.is_over]
         self.counts = Counter(entry.state for entry in over)
         self.env_steps += sum(entry.env_steps for entry in over)
@@ -94,7 +94,7 @@ class Progress:
         self.best = max(finished, key=lambda entry: entry.score or 0.0, default=None)
         self.running = {}
         self._began_at, self._ended_here = time.monotonic(), 0
-        self._tell("stage_begun", stage=stage.name, planned=planned, ended=len(over))
+        self._tell("stage_begun", stage=stage.name, planned=stage.planned, ended=len(over))
 
     def note(self, text: str) -> None:
         """Says something that the user should know."""

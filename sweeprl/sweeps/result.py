@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sweeprl.config import TrialConfig, merge, save_config
 from sweeprl.sweeps.confirmation import Standing
-from sweeprl.sweeps.entries import Entry
+from sweeprl.sweeps.entries import Entry, trained_to_the_end
 from sweeprl.sweeps.seeds import TEST_SEEDS
 from sweeprl.sweeps.statistics import probability_of_improvement
 
@@ -119,7 +119,7 @@ def result_of(
 ) -> SweepResult:
     """Puts together what both stages found."""
     by_number = {entry.number: entry for entry in search}
-    finished = [e for e in search if e.state == "finished"]
+    finished = [e for e in trained_to_the_end(search) if e.state == "finished"]
     winner = max(finished, key=_score, default=None)
     if standings:
         winner = by_number[standings[0].number]

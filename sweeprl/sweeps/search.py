@@ -57,6 +57,11 @@ class Search(Stage):
         self._budget, self._clock = budget, clock
         self._seed_plan, self._objectives = seed_plan, objectives
 
+    @property
+    def planned(self) -> int | None:
+        """As the budget says."""
+        return self._budget.trials
+
     def wants_more(self, entries: Sequence[Entry]) -> bool:
         """Whether the budget allows for one more."""
         return self._budget.allows_search(entries, self._clock.seconds, self._most_env_steps)

@@ -10,18 +10,15 @@ import optuna
 
 from sweeprl.config import TrialConfig
 from sweeprl.executors import Executor
-from sweeprl.search_spaces import SearchSpace
 from sweeprl.sweeps.attempts import Attempts
 from sweeprl.sweeps.budget import Clock, SweepBudget
 from sweeprl.sweeps.confirmation import Confirmation, candidates, ranking
 from sweeprl.sweeps.coordinator import Coordinator
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.folder import SweepFolder, confirmation_name
-from sweeprl.sweeps.objectives import Objective
 from sweeprl.sweeps.progress import Progress
 from sweeprl.sweeps.result import SweepResult, result_of
-from sweeprl.sweeps.search import Search
-from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS, SeedPlan
+from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS
 from sweeprl.sweeps.stage import Stage
 from sweeprl.trials.optuna import Failures, budget_of
 
@@ -61,15 +58,10 @@ class Session:
     def run(
         self,
         study: optuna.Study,
-        space: SearchSpace,
-        seed_plan: SeedPlan,
-        objectives: Sequence[Objective],
+        search: Stage,
     ) -> SweepResult:
         """Searches and confirms."""
-        search = Search(
-            self.base, space, self.folder.trials, self.budget, self.clock, seed_plan, objectives
-        )
-        found = self._run(study, study, search, self.budget.trials)
+        found = self._run(study, study, search)
         if self.executor.was_stopped:
             return self._result("stopped", found, [], [])
         per_run = budget_of(self.base)
@@ -107,7 +99,7 @@ class Session:
             self.budget,
             self.clock,
         )
-        runs = self._run(study, self._confirmation_study(study), confirmation, num_runs)
+        runs = self._run(study, self._confirmation_study(study), confirmation)
         if self.executor.was_stopped:
             return self._result("stopped", found, runs, chosen)
         return self._result("finished", found, runs, chosen)
@@ -123,11 +115,9 @@ class Session:
             load_if_exists=True,
         )
 
-    def _run(
-        self, search: optuna.Study, study: optuna.Study, stage: Stage, planned: int | None
-    ) -> list[Entry]:
+    def _run(self, search: optuna.Study, study: optuna.Study, stage: Stage) -> list[Entry]:
         attempts = Attempts(study, self.worker, self.is_alone, self.grace_seconds)
-        self.progress.begin(stage, planned, entries_of(attempts.all()))
+        self.progress.begin(stage, entries_of(attempts.all()))
 
         def keep_time() -> None:
             search.set_user_attr("seconds", round(self.clock.seconds, 1))

@@ -76,6 +76,11 @@ class Stage(ABC):
 
     name: str
 
+    @property
+    @abstractmethod
+    def planned(self) -> int | None:
+        """How many trials there will be; None where the budget is not one of trials."""
+
     @abstractmethod
     def wants_more(self, entries: Sequence[Entry]) -> bool:
         """Whether a trial that nobody has asked for yet is wanted now."""
@@ -107,6 +112,10 @@ class Stage(ABC):
     @abstractmethod
     def values(self, job: Job) -> list[float]:
         """Returns what the study is told of a job that is done."""
+
+    def goes_on(self, job: Job) -> bool:
+        """Whether a job begins with what lies in its folder."""
+        return job.is_repeated
 
     def is_reported(self, job: Job) -> bool:
         """Whether the scores of the next seeds on the grid go to the study, and may prune it."""

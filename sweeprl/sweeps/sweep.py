@@ -22,14 +22,16 @@ from sweeprl.sweeps.declaration import agree, declaration_of, declared_seed_plan
 from sweeprl.sweeps.folder import SweepFolder
 from sweeprl.sweeps.objectives import objectives_of
 from sweeprl.sweeps.opening import opened_executor, opened_storage, quiet_optuna
+from sweeprl.sweeps.population import Population, check_population
 from sweeprl.sweeps.progress import NoView, Progress, SweepView
 from sweeprl.sweeps.pruners import pruner_for
 from sweeprl.sweeps.result import SweepResult
 from sweeprl.sweeps.samplers import sampler_for, sampler_seed
-from sweeprl.sweeps.search import enqueue_given
+from sweeprl.sweeps.search import Search, enqueue_given
 from sweeprl.sweeps.seeds import seed_plan
 from sweeprl.sweeps.session import Session
 from sweeprl.sweeps.slot import slot
+from sweeprl.sweeps.stage import Stage
 from sweeprl.sweeps.storage import address
 from sweeprl.trials.optuna import budget_of
 
@@ -48,7 +50,10 @@ class Sweep:
         confirmation: share of the whole budget for training the best configs anew on fresh seeds.
         seeds: how many a trial is trained on, or `race:N`: up to N for those that lead; `auto` is
             one for fewer than 64 trials, then a race.
-        sampler: auto, random, qmc, tpe, gp, cmaes, nsgaii, `module:Class`, or one of Optuna's.
+        sampler: auto, random, qmc, tpe, gp, cmaes, nsgaii, `module:Class`, or one of Optuna's; or
+            pbt, population-based training, in which each of the trials is an agent, see
+            `Population`.
+        generations: of pbt: parts of a training between which the worst agents copy the best.
         pruner: none, median, percentile, asha, hyperband, patient, wilcoxon, `module:Class`, or
             one of Optuna's; `auto` goes by the number of trials and the executor.
         executor: auto, lanes, processes, in-process, or an executor.
@@ -81,6 +86,7 @@ class Sweep:
         confirmation: float = 0.3,
         seeds: int | str = "auto",
         sampler: str | BaseSampler = "tpe",
+        generations: int = 10,
         pruner: str | BasePruner = "auto",
         executor: str | Executor = "auto",
         num_workers: int | None = None,
@@ -106,12 +112,26 @@ class Sweep:
             self.space = SearchSpace.of(given)
             self.space.check(self.base)
         budget_of(self.base)
+        self._generations = generations if sampler == "pbt" else None
+        if self._generations is not None:
+            check_population(
+                self.base,
+                self.space,
+                trials,
+                generations,
+                pruner=(pruner, ("none", "auto")),
+                seeds=(seeds, (1, "1", "auto")),
+                objectives=(tuple(objectives), (("score",),)),
+            )
+            seeds, sampler, pruner = trials or 0, "random", "none"
         self._budget = SweepBudget(trials, env_steps, seconds, confirmation)
         self._seeds_are_open = seeds == "auto"
         self._seed_plan = seed_plan(seeds, self.base.seed, trials, pruner)
         self._objectives = objectives_of(objectives, len(self._seed_plan.all))
         self._budget.check(1 + len(points), budget_of(self.base) * len(self._seed_plan.all))
-        self._points = [encode(self.space, point) for point in points]
+        self._points = [dict(point) for point in points]
+        for point in self._points:
+            encode(self.space, point)  # refuses what lies outside
         self._make_sampler = sampler_for(self.space, sampler, len(self._objectives))
         self._pruner = pruner
         self._make_pruner(is_in_lanes=False)
@@ -168,7 +188,23 @@ class Sweep:
                 self._max_equal_failures,
                 self._config_folder,
             )
-            return session.run(study, self.space, self._seed_plan, self._objectives)
+            return session.run(study, self._search(clock))
+
+    def _search(self, clock: Clock) -> Stage:
+        folder = self._folder.trials
+        if self._generations is None:
+            return Search(
+                self.base,
+                self.space,
+                folder,
+                self._budget,
+                clock,
+                self._seed_plan,
+                self._objectives,
+            )
+        return Population(
+            self.base, self.space, folder, self._budget, clock, self._generations, self._points
+        )
 
     def _study(self, storage: BaseStorage, worker: str, is_in_lanes: bool) -> optuna.Study:
         """The study of the search, in which the given config waits as trial 0."""
@@ -180,13 +216,17 @@ class Sweep:
         )
         if self._seeds_are_open and (before := study.user_attrs.get("sweep")):
             self._seed_plan = declared_seed_plan(before)
-        agree(study, declaration_of(self.base, self.space, self._seed_plan, self._objectives))
+        declared = declaration_of(
+            self.base, self.space, self._seed_plan, self._objectives, self._generations
+        )
+        agree(study, declared)
         num_trials = len(study.get_trials(deepcopy=False))
         study.sampler = self._make_sampler(sampler_seed(self.base.seed, worker, num_trials))
         study.pruner = self._make_pruner(is_in_lanes)
-        enqueue_given(study, self.base, self.space)
-        for point in self._points:
-            study.enqueue_trial(point, skip_if_exists=True)
+        if self._generations is None:
+            enqueue_given(study, self.base, self.space)
+            for point in self._points:
+                study.enqueue_trial(encode(self.space, point), skip_if_exists=True)
         return study
 
     def _make_pruner(self, is_in_lanes: bool) -> BasePruner:

@@ -163,3 +163,36 @@ def test_gpus_in_every_spelling_of_the_specification(gpus):
 def test_wrappers_in_both_spellings(wrapper):
     config = TrialConfig.of({"train_env_config": {"wrappers": [wrapper]}})
     assert config.to_dict()["train_env_config"]["wrappers"] == [wrapper]
+
+
+# ---- the schedule
+
+TWICE = [
+    {"env_steps": 100, "settings": {"discount": 0.5, "gae_lambda": 0.8}},
+    {"env_steps": 300, "settings": {"discount": 0.7}},
+]
+
+
+def test_a_schedule_says_which_settings_are_in_force(small_config):
+    config = TrialConfig.of(small_config("PPO") | {"schedule": TWICE})
+    found = [config.at(steps).frame_config for steps in (0, 99, 100, 299, 300)]
+    assert [one.discount for one in found] == [0.99, 0.99, 0.5, 0.5, 0.7]
+    assert found[-1].gae_lambda == 0.8
+    assert [config.num_changes(steps) for steps in (99, 100, 10**9)] == [0, 1, 2]
+    assert TrialConfig.of(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    "schedule, message",
+    [
+        ([{"env_steps": 1, "settings": {"discont": 1}}], "'discont' cannot.*mean 'discount'"),
+        ([{"env_steps": 1, "settings": {"batch_size": 8}}], "'batch_size' cannot"),
+        ([{"env_steps": 1, "settings": {"discount": 2}}], r"schedule\.discount: .*but got 2"),
+        ([{"env_steps": 1, "settings": {}}], r"schedule\.0\.settings: .*at least 1"),
+        ([{"env_steps": 1, "settings": {"entropy_weight": 0.1}}], "'entropy_weight' is null"),
+        (TWICE[::-1], "in the order of `env_steps`.*100 follows 300"),
+    ],
+)
+def test_a_schedule_that_cannot_be_kept_is_refused(schedule, message, small_config):
+    with pytest.raises(ConfigError, match=message):
+        TrialConfig.of(small_config("PPO") | {"schedule": schedule})

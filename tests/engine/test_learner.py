@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from sweeprl import registry
-from sweeprl.config import Discrete, EnvSpec, build
+from sweeprl.config import Discrete, EnvSpec, build, traced
 from sweeprl.engine import Learner
 from sweeprl.errors import ConfigError, Diverged
 from sweeprl.testing import random_transitions
@@ -177,6 +177,45 @@ def test_a_placed_lane_equals_a_fresh_learner_and_the_others_do_not_notice(name)
     assert_same_lane(learner, 1, fresh, atol=1e-5)
     for lane in (0, 2):
         assert_same_lane(learner, lane, undisturbed, lane, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["DQNPer", "SAC", "PPO"])
+def test_an_adjusted_lane_goes_on_with_other_settings_and_the_others_do_not_notice(name):
+    decay = dict(lr_scheduler="ExponentialLR", lr_scheduler_kwargs=dict(gamma=0.9), **NORMAL)
+    frames = [frame_of(name, discount=0.9 + 0.02 * lane, **decay) for lane in range(3)]
+    learner, undisturbed = (Learner(frames, [0, 1, 2], is_tolerant=True) for _ in range(2))
+    rates = {key: 3e-3 for key in traced(type(frames[0].config)) if key.endswith("rate")}
+    other = frame_of(name, discount=0.5, gradient_max=0.5, **rates, **decay)
+    before = Learner([other], [1])
+    train(learner, name, range(3))
+    for seed in range(3):
+        before.store(of_lane(chunk_of(name, 3, seed), 1))
+        before.update()
+    before.load_state_dict(learner.state_dict(1))
+    for one, lane in ((learner, 1), (before, 0)):
+        one.adjust(lane, other)
+    train(learner, name, range(3, 6))
+    train(undisturbed, name, range(6))
+    for seed in range(3, 6):
+        before.store(of_lane(chunk_of(name, 3, seed), 1))
+        before.update()
+    assert_same_lane(learner, 1, before, atol=1e-5)
+    for lane in (0, 2):
+        assert_same_lane(learner, lane, undisturbed, lane, atol=1e-5)
+    with pytest.raises(AssertionError):
+        assert_same_lane(learner, 1, undisturbed, 1, atol=1e-5)
+
+
+def test_random_numbers_begin_anew_where_another_seed_goes_on():
+    learner, again, other = (Learner([frame_of("SAC")], [seed]) for seed in (0, 0, 1))
+    train(learner, "SAC", range(3))
+    state = learner.state_dict()
+    again.load_state_dict(state, seed=0)
+    other.load_state_dict(state, seed=1)
+    assert again.state_dict()["streams"] == state["streams"]
+    fresh = other.state_dict()["streams"]
+    assert fresh["seed"] == 1
+    assert set(fresh["places"].values()) == {0}
 
 
 @pytest.mark.parametrize(

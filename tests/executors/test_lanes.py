@@ -109,6 +109,42 @@ def test_a_lane_explores_with_correlated_noise_as_a_single_trial_does(env, tmp_p
         torch.testing.assert_close(mine["replay"][key], theirs["replay"][key], atol=atol, rtol=1e-4)
 
 
+def test_a_lane_keeps_to_its_schedule_as_a_single_trial_does(tmp_path):
+    def config(name, seed, schedule):
+        return small_config(tmp_path / name, "PPO", "gymnasium", seed=seed, schedule=schedule)
+
+    change = [{"env_steps": 128, "settings": {"actor_learning_rate": 1e-2, "discount": 0.5}}]
+    late = [{"env_steps": 10**6, "settings": {"discount": 0.5}}]
+    run_configs([config("0", 0, change), config("1", 1, change), config("same", 1, late)])
+    single(tmp_path / "1", tmp_path / "single")
+    assert_same_end(tmp_path / "1", tmp_path / "single", atol=1e-6)
+    with pytest.raises(AssertionError):
+        assert_same_end(tmp_path / "1", tmp_path / "same", atol=1e-6)
+
+
+@pytest.mark.parametrize("as_lanes", [True, False])
+def test_a_trial_that_goes_on_keeps_to_its_schedule(as_lanes, tmp_path):
+    change = [{"env_steps": 128, "settings": {"actor_learning_rate": 1e-2}}]
+
+    def train(name, env_steps, resume=False):
+        given = dict(schedule=change, max_env_steps=env_steps)
+        config = small_config(tmp_path / name, "PPO", "gymnasium", **given)
+        if not as_lanes:
+            sweeprl.launch(config, view="none", resume=resume)
+        else:
+            LanesExecutor(1, say=lambda _: None).run(
+                [Trial(config, MemoryReporter(), resume=resume)]
+            )
+
+    train("whole", 320)
+    train("cut", 192)
+    train("cut", 320, resume=True)
+    mine, theirs = (last(tmp_path / name)["learner"]["weights"] for name in ("cut", "whole"))
+    for role, named in theirs["networks"].items():
+        for name, value in named.items():
+            torch.testing.assert_close(mine["networks"][role][name], value)
+
+
 def test_the_effective_config_says_how_often_a_lane_updates(tmp_path):
     run_configs([small_config(tmp_path / "0")])
     assert load_config(tmp_path / "0" / "config.json").frame_config.collect_steps == 64

@@ -97,8 +97,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "case, number", [*((case, signal.SIGINT) for case in CASES), ("DQN", signal.SIGTERM)]
+)
 def test_interrupted_trial_reaches_the_state_of_an_uninterrupted_one(case, number, small, tmp_path):
     frame, settings = case.partition("-")[0], CASES[case]
     whole = small(frame, **settings, root_dir=str(tmp_path / "whole"))
@@ -286,6 +287,7 @@ def test_a_trial_goes_on_from_the_chunk_that_an_environment_broke_off(small, tmp
 
 def test_ctrl_c_in_a_terminal_stops_asynchronous_environments_too(small, tmp_path):
     config = small("PPO", num_envs=2, vectorization="async", max_env_steps=10**6)
+    config["checkpoint_every_seconds"] = 0.2  # the curves are written with a checkpoint
     save_config(config, tmp_path / "config.json")
     command = [sys.executable, "-m", "sweeprl", "run", "--config", str(tmp_path / "config.json")]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
