@@ -38,7 +38,7 @@ from sweeprl.config.spaces import (
     MultiDiscrete,
     Transitions,
 )
-from sweeprl.config.structure import structure_of
+from sweeprl.config.structure import limits_of, parts_of, structure_of, traced_of
 from sweeprl.config.trial import EnvConfig, Evaluation, TrialConfig
 
 __all__ = [
@@ -73,13 +73,16 @@ __all__ = [
     "generate_algorithm_config",
     "generate_env_config",
     "generate_training_config",
+    "limits_of",
     "load_config",
     "masked",
     "merge",
     "parse_value",
+    "parts_of",
     "ranges",
     "read",
     "save_config",
     "structure_of",
     "traced",
+    "traced_of",
 ]

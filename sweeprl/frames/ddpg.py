@@ -14,7 +14,7 @@ Differs from the paper:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -69,7 +69,7 @@ class DDPG(ReplayFrame):
 
     Config = DDPGConfig
     config: DDPGConfig
-    roles: ClassVar[tuple[Role, ...]] = (
+    roles: tuple[Role, ...] = (
         Role("actor", "Actor"),
         Role("actor_target", "Actor", follows="actor"),
         Role("critic", "Critic"),
