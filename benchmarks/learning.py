@@ -187,6 +187,26 @@ CASES: dict[str, dict[str, Any]] = {
             actor_learning_rate=3e-4, critic_learning_rate=3e-4,
         ),
     ),
+    # The expert is ppo-cartpole's seed 0; what it did in 10 greedy episodes is imitated.
+    "gail-cartpole": dict(
+        frame="GAIL", env="CartPole-v1", steps=100_000, num_envs=8, expert="ppo-cartpole",
+        frame_config=dict(
+            batch_size=64, discriminator_learning_rate=1e-3, discriminator_update_times=5, PPO_config=dict(
+                rollout_steps=64, batch_size=128, gae_lambda=0.95, discount=0.98, actor_update_times=10,
+                critic_update_times=10, gradient_max=0.5, actor_learning_rate=1e-3, critic_learning_rate=1e-3,
+            ),
+        ),
+    ),
+    # Its control: a discriminator that does not learn rewards all that an agent does about equally.
+    "gail-cartpole-blind": dict(
+        frame="GAIL", env="CartPole-v1", steps=100_000, num_envs=8, expert="ppo-cartpole",
+        frame_config=dict(
+            batch_size=64, discriminator_learning_rate=1e-12, discriminator_update_times=5, PPO_config=dict(
+                rollout_steps=64, batch_size=128, gae_lambda=0.95, discount=0.98, actor_update_times=10,
+                critic_update_times=10, gradient_max=0.5, actor_learning_rate=1e-3, critic_learning_rate=1e-3,
+            ),
+        ),
+    ),
     # SB3 shortens a step by 0.8, this by 0.5, at most 10 times each.
     "trpo-cartpole": dict(
         frame="TRPO", env="CartPole-v1", steps=100_000, num_envs=2,
@@ -278,6 +298,8 @@ def config_of(name: str, seed: int, root_dir: str) -> dict[str, Any]:
     case = CASES[name]
     config = sweeprl.generate_algorithm_config(case["frame"])
     config["frame_config"].update(case["frame_config"])
+    if "expert" in case:
+        config["frame_config"]["expert_trajectory_path"] = str(expert_of(case["expert"]))
     config = sweeprl.generate_env_config(
         case.get("extension", "gymnasium"), config, env_name=case["env"], render_every_episode=0,
         env_kwargs=case.get("env_kwargs", {}),
@@ -288,6 +310,17 @@ def config_of(name: str, seed: int, root_dir: str) -> dict[str, Any]:
         num_envs=case["num_envs"], logger=["csv"], gpus=None,
         evaluation=dict(episodes=1, every_env_steps=None, final_episodes=1),
     )  # fmt: skip
+
+
+def expert_of(name: str, episodes: int = 10) -> Path:
+    """What the first seed of a case does when it is trained; kept where temporary files are."""
+    path = Path(tempfile.gettempdir(), f"sweeprl-expert-{name}.data")
+    if not path.exists():
+        root_dir = tempfile.mkdtemp()
+        sweeprl.launch(config_of(name, 0, root_dir), view="none")
+        returns, _ = sweeprl.evaluate(root_dir, episodes, save_trajectories=path)
+        print(f"the expert {name}: {np.mean(returns):.1f} over {episodes} episodes")
+    return path
 
 
 def train(name: str, seed: int) -> dict[str, Any]:
@@ -322,9 +355,16 @@ def judged(name: str, config: TrialConfig, record: Any) -> dict[str, Any]:
         return adapt(learner.act(states, greedy=True))[0]
 
     returns = evaluate(policy, partial(extension.make, config.test_env_config))
+    agreement = {}
+    if "expert" in CASES[name]:
+        expert = torch.load(expert_of(CASES[name]["expert"]), weights_only=True)
+        actions = learner.act(expert["state"].numpy(), greedy=True)
+        agreement = dict(
+            agreement=round(float((actions == expert["action"][:, 0].numpy()).mean()), 3)
+        )
     return dict(
         case=name, library="sweeprl", seed=seed, seconds=round(record.seconds, 1),
-        env_steps=record.env_steps, returns=[round(value, 3) for value in returns],
+        env_steps=record.env_steps, returns=[round(value, 3) for value in returns], **agreement,
     )  # fmt: skip
 
 

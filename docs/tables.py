@@ -98,12 +98,16 @@ def table(config: type[BaseModel]) -> str:
     rows = [titles, ["---"] * len(titles)]
     for name, info in config.model_fields.items():
         cells = [f"`{name}`", _meaning(config, name), _default(info), _valid(info)]
-        rows.append([*cells, *([_tuning(tuned.get(name)), _lanes(config, name)] if tuned else [])])
+        rows.append(
+            [*cells, *([_ranges(info, tuned.get(name)), _lanes(config, name)] if tuned else [])]
+        )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _lanes(config: type[BaseModel], name: str) -> str:
     """What lanes of one engine may differ in, see lanes.md."""
+    if _is_section(config.model_fields[name].annotation):
+        return "as there"
     if name in traced(config):
         return "own"
     return "masked" if name in masked(config) else "shared"
@@ -162,6 +166,10 @@ def _kind(annotation: Any) -> str:
         words = _kind(args[0]).split(" or ")
         return "list of " + " or ".join(_PLURALS.get(word, word) for word in words)
     return "section" if _is_section(annotation) else _WORDS[origin or annotation]
+
+
+def _ranges(info: FieldInfo, found: Range | None) -> str:
+    return "as there" if _is_section(info.annotation) else _tuning(found)
 
 
 def _tuning(found: Range | None) -> str:

@@ -173,12 +173,23 @@ def evaluate(
         int | None, typer.Option(min=1, help="How many; as in the final test by default.")
     ] = None,
     video: Annotated[bool, typer.Option("--video", help="Film the first episode.")] = False,
+    save_trajectories: Annotated[
+        Path | None, typer.Option(help="Write what was done to this file, for GAIL to imitate.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Plays a trial's best checkpoint, greedily."""
     from sweeprl import launcher
 
-    returns, videos = launcher.evaluate(root_dir, episodes, video)
+    if save_trajectories is not None:
+        check_output(save_trajectories, overwrite, "--save-trajectories")
+        if not save_trajectories.absolute().parent.is_dir():
+            raise ConfigError(
+                f"--save-trajectories must name a file in a folder that exists, but "
+                f"'{save_trajectories.absolute().parent}' does not. Create it first."
+            )
+    returns, videos = launcher.evaluate(root_dir, episodes, video, save_trajectories)
     mean = sum(returns) / len(returns)
     if as_json:
         found = [str(path) for path in videos]
@@ -190,6 +201,8 @@ def evaluate(
     )
     for path in videos:
         typer.echo(f"video: {path}")
+    if save_trajectories is not None:
+        typer.echo(f"trajectories: {save_trajectories}")
 
 
 _EXTENDABLE = ("max_env_steps", "max_episodes", "gpus")

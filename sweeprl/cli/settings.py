@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["changes_of", "check_output", "load_changed"]
 
 
-def check_output(output: Path, overwrite: bool) -> None:
+def check_output(output: Path, overwrite: bool, option: str = "--output") -> None:
     """Refuses to write where something lies.
+
+    Args:
+        output: the file to write.
+        overwrite: whether it may replace another.
+        option: what the file was given with, for error messages.
 
     Raises:
         ConfigError: something lies there, and `overwrite` is not set.
     """
     if output.exists() and not overwrite:
         raise ConfigError(
-            f"'{output}' must not exist yet, but does. Choose another --output or add --overwrite."
+            f"'{output}' must not exist yet, but does. Choose another {option} or add --overwrite."
         )
 
 

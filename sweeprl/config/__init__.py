@@ -41,7 +41,7 @@ from sweeprl.config.spaces import (
     MultiDiscrete,
     Transitions,
 )
-from sweeprl.config.structure import structure_of
+from sweeprl.config.structure import limits_of, parts_of, structure_of, traced_of
 from sweeprl.config.trial import Change, EnvConfig, Evaluation, TrialConfig
 
 __all__ = [
@@ -80,13 +80,16 @@ __all__ = [
     "generate_env_config",
     "generate_training_config",
     "inert",
+    "limits_of",
     "load_config",
     "masked",
     "merge",
     "parse_value",
+    "parts_of",
     "ranges",
     "read",
     "save_config",
     "structure_of",
     "traced",
+    "traced_of",
 ]

@@ -109,12 +109,27 @@ class FrameConfig(Config):
                 )
         return self
 
+    @property
+    def sections(self) -> dict[str, FrameConfig]:
+        """The nested configs that are in use, by field name."""
+        return {name: value for name, value in self if isinstance(value, FrameConfig)}
+
+    @property
+    def experience(self) -> FrameConfig:
+        """The config, this or a nested one, that says how experience is collected and kept."""
+        return self
+
     def check(self, num_envs: int) -> None:
         """Refuses what depends on the number of environments.
 
         Raises:
             ValueError: the settings do not fit `num_envs` environments a lane.
         """
+        for name, section in self.sections.items():
+            try:
+                section.check(num_envs)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
 
 
 class TransitionConfig(FrameConfig):

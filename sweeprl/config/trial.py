@@ -12,7 +12,7 @@ from typing_extensions import Self
 from sweeprl import registry
 from sweeprl.config.base import Config, build
 from sweeprl.config.frame import FrameConfig
-from sweeprl.config.ranges import traced
+from sweeprl.config.structure import traced_of
 from sweeprl.errors import ConfigError, did_you_mean
 
 __all__ = ["Change", "EnvConfig", "Evaluation", "TrialConfig"]
@@ -45,7 +45,7 @@ class Change(Config):
     env_steps: Annotated[int, Field(gt=0)]
     """Environment steps after which they change."""
     settings: Annotated[dict[str, float], Field(min_length=1)]
-    """New values by name, of numbers in `frame_config` that shape neither networks nor memory."""
+    """New values by dotted path: of numbers in `frame_config` that shape no network or memory."""
 
 
 class TrialConfig(Config):
@@ -141,7 +141,7 @@ class TrialConfig(Config):
 
     @model_validator(mode="after")
     def _schedule_can_be_kept(self) -> Self:
-        known = traced(type(self.frame_config))
+        known = traced_of(self.frame_config)
         latest = 0
         for change in self.schedule:
             if change.env_steps <= latest:
@@ -157,7 +157,7 @@ class TrialConfig(Config):
                         f"'{name}' cannot.{did_you_mean(name, known)} Those that can: "
                         f"{', '.join(known)}."
                     )
-                if getattr(self.frame_config, name) is None:
+                if known[name] is None:
                     raise ValueError(
                         f"`schedule` must change numbers, but '{name}' is null at first. Set it in "
                         "`frame_config`."
@@ -175,12 +175,16 @@ class TrialConfig(Config):
         Raises:
             ConfigError: a value of the schedule breaks a rule.
         """
-        changed: dict[str, Any] = {}
-        for change in self.schedule[: self.num_changes(env_steps)]:
-            changed |= change.settings
-        if not changed:
+        due = self.schedule[: self.num_changes(env_steps)]
+        if not due:
             return self
-        plain = {**self.frame_config.model_dump(), **changed}
+        plain = self.frame_config.model_dump()
+        for name, value in (item for change in due for item in change.settings.items()):
+            *sections, last = name.split(".")
+            section = plain
+            for key in sections:
+                section = section[key]
+            section[last] = value
         frame_config = build(type(self.frame_config), plain, "schedule")
         return self.model_copy(update={"frame_config": frame_config})
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from sweeprl.config import structure_of
+from sweeprl.config import parts_of, structure_of
 from sweeprl.errors import ConfigError
 from sweeprl.frames._base import Frame
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def stack_hyperparameters(frames: Sequence[Frame], device: torch.device) -> dict[str, Tensor]:
-    """Returns the traced settings of all lanes by name, each `(L,)`.
+    """Returns the traced settings of all lanes by dotted path, each `(L,)`.
 
     Raises:
         ConfigError: the lanes differ in structure.
@@ -78,7 +78,8 @@ def scheduler_of(frame: Frame, index: int) -> Callable[[torch.optim.Optimizer], 
     Raises:
         ConfigError: there is no such scheduler; the function raises it for settings that are wrong.
     """
-    config = frame.config
+    section = frame.losses[index].section
+    config = parts_of(frame.config)[section]
     if config.lr_scheduler is None:
         return None
     scheduler_class: Any = frame.resolver.lr_scheduler(config.lr_scheduler)
@@ -87,16 +88,19 @@ def scheduler_of(frame: Frame, index: int) -> Callable[[torch.optim.Optimizer], 
             "lr_scheduler must not need a metric, but ReduceLROnPlateau does. "
             "Use LinearLR, StepLR or CosineAnnealingLR."
         )
+    together = [number for number, loss in enumerate(frame.losses) if loss.section == section]
     args, kwargs = config.lr_scheduler_args or [], config.lr_scheduler_kwargs or {}
     for name, given in (("lr_scheduler_args", args), ("lr_scheduler_kwargs", kwargs)):
         is_own = isinstance(given, list) and given and isinstance(given[0], (list, dict))
-        if is_own and len(given) != len(frame.losses):
+        if is_own and len(given) != len(together):
             raise ConfigError(
-                f"{name} must be one setting for all optimizers or a list of {len(frame.losses)}, "
+                f"{section}{name} must be one setting for all optimizers or a list of "
+                f"{len(together)}, "
                 f"one for each, but has {len(given)} elements."
             )
-    own_args = args[index] if args and all(isinstance(arg, list) for arg in args) else args
-    own_kwargs = kwargs[index] if isinstance(kwargs, list) else kwargs
+    place = together.index(index)
+    own_args = args[place] if args and all(isinstance(arg, list) for arg in args) else args
+    own_kwargs = kwargs[place] if isinstance(kwargs, list) else kwargs
 
     def build(optimizer: torch.optim.Optimizer) -> Any:
         try:

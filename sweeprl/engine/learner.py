@@ -10,7 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweeprl.config import PrioritizedConfig, ReplayConfig, RolloutConfig, Transitions, masked
+from sweeprl.config import (
+    PrioritizedConfig,
+    ReplayConfig,
+    RolloutConfig,
+    Transitions,
+    masked,
+    parts_of,
+)
 from sweeprl.engine.acting import Acting
 from sweeprl.engine.building import (
     check_same_structure,
@@ -122,13 +129,13 @@ class Learner(Acting):
     def _optimizer(
         self, index: int, loss: Loss, hyperparameters: Mapping[str, Tensor]
     ) -> LaneOptimizer:
-        config, resolver = self.frame.config, self.frame.resolver
+        config, resolver = parts_of(self.frame.config)[loss.section], self.frame.resolver
         return LaneOptimizer(
             self._lanes.stacks[index],
             resolver.optimizer(config.optimizer),
             config.optimizer_kwargs,
-            [hyperparameters[name] for name in loss.trains.values()],
-            hyperparameters["gradient_max"],
+            loss.rates_in(hyperparameters),
+            loss.gradient_max_in(hyperparameters),
             scheduler_of(self.frame, index),
         )
 
@@ -239,8 +246,8 @@ class Learner(Acting):
         self.frames[lane] = frame
         clipped = self._which_clip()
         for index, optimizer in self._optimizers.items():
-            rates = [settings[name] for name in self._losses[index].trains.values()]
-            tell(optimizer, lane, rates, settings["gradient_max"])
+            loss = self._losses[index]
+            tell(optimizer, lane, loss.rates_in(settings), loss.gradient_max_in(settings))
         for name, values in self._counts.items():
             values[lane] = getattr(frame.config, name) or 0
         if clipped != self._which_clip():
@@ -275,7 +282,7 @@ class Learner(Acting):
     @property
     def collect_steps(self) -> int | None:
         """Steps of each environment between two rounds of updates; None is one whole episode."""
-        config = self.frame.config
+        config = self.frame.config.experience
         if isinstance(config, RolloutConfig):
             return config.rollout_steps
         if self._search is not None:
@@ -311,6 +318,7 @@ class Learner(Acting):
             self._search.store(fields["reward"], over, fields["weight"])
         else:
             self._rollout = self._normal(self._to_device(_cut(fields, kept)))
+            self._rollout |= self._demonstrated()  # normalised by the moments that the rollout is
         if self._observation is not None:
             self._observation.update(fields["state"].flatten(1, 2), kept)
         self._owe(weights.sum((0, 2), dtype=np.int64))
@@ -338,11 +346,15 @@ class Learner(Acting):
         return moved
 
     def _normal(self, fields: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self._observation is not None:
-            fields |= {key: self._observation(fields[key]) for key in _STATES}
+        fields = self._observed(fields)
         if self._reward is not None:
             fields |= {key: self._reward(fields[key]) for key in _REWARDS if key in fields}
         return fields
+
+    def _observed(self, fields: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self._observation is None:
+            return fields
+        return fields | {k: self._observation(fields[k]) for k in _STATES if k in fields}
 
     def _fail(self, faults: Faults) -> None:
         if faults and not self._is_tolerant:
@@ -460,8 +472,7 @@ class Learner(Acting):
         return self.frame.steps_ahead if isinstance(self.frame, ReplayFrame) else None
 
     def _rollout_updates(self) -> Iterator[_Descent]:
-        fields, config = self._prepared_rollout(), self.frame.config
-        assert isinstance(config, RolloutConfig)
+        fields, sizes = self._prepared_rollout(), self._batch_sizes
         rows = fields["reward"].shape[1]
         for index in range(max(loss.passes for loss in self._losses)):
             active = [loss for loss in self._losses if index < loss.passes]
@@ -471,8 +482,16 @@ class Learner(Acting):
             if len(whole) < len(active):
                 order = self._order(rows)
                 shuffled = {key: _take(value, order) for key, value in fields.items()}
-                in_parts = tuple(loss for loss in active if not loss.is_whole)
-                yield from self._batch_updates(in_parts, shuffled, config.batch_size)
+                for size in dict.fromkeys(sizes.values()):
+                    own = [k for k in active if not k.is_whole and sizes[k.section] == size]
+                    if own:
+                        yield from self._batch_updates(own, shuffled, size)
+
+    @property
+    def _batch_sizes(self) -> dict[str, int]:
+        """Rows of a minibatch of a rollout, by the section of the losses that are given it."""
+        parts = parts_of(self.frame.config).items()
+        return {prefix: part.batch_size for prefix, part in parts}  # type: ignore[attr-defined]
 
     def _batch_updates(
         self, losses: Sequence[Loss], fields: Mapping[str, Tensor], batch_size: int
@@ -501,11 +520,25 @@ class Learner(Acting):
 
     def _order(self, rows: int) -> Tensor:
         """Draws a random order of the rollout's rows, `(L, rows)`, those beyond its cut last."""
-        kept = self._column(self._kept)
-        once = torch.ones_like(kept).squeeze(1)
-        quantiles = self._streams.batches("order", once, kept.squeeze(1), (1, rows)).squeeze(1)
-        is_beyond = torch.arange(rows, device=self.device) >= kept
-        return quantiles.masked_fill(is_beyond, 2.0).argsort(1)
+        is_beyond = torch.arange(rows, device=self.device) >= self._column(self._kept)
+        return self._quantiles("order", rows).masked_fill(is_beyond, 2.0).argsort(1)
+
+    def _quantiles(self, purpose: str, rows: int) -> Tensor:
+        """Draws a number in [0, 1) for each row of the rollout, `(L, rows)`, up to its cut."""
+        kept = torch.from_numpy(self._kept).to(self.device)
+        return self._streams.batches(purpose, torch.ones_like(kept), kept, (1, rows)).squeeze(1)
+
+    def _demonstrated(self) -> dict[str, Tensor]:
+        """Draws what an expert did for each step of the rollout, `(L, T, E, ...)`."""
+        assert isinstance(self.frame, RolloutFrame)
+        pairs, shape = self.frame.demonstrations, self._rollout["reward"].shape
+        if not pairs:
+            return {}
+        num, device = len(pairs["state"]), pairs["state"].device
+        quantiles = self._quantiles("demonstrations", shape[1] * shape[2]).to(device)
+        places = (quantiles * num).long().clamp(max=num - 1).view(shape)
+        drawn = self._to_device({key: value[places] for key, value in pairs.items()})
+        return {f"expert_{key}": value for key, value in self._observed(drawn).items()}
 
     @torch.no_grad()
     def _prepared_rollout(self) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ def replay_rows(config: TrialConfig) -> int:
 def bytes_per_lane(frame: Frame, config: TrialConfig) -> int:
     """Returns the memory of one lane in bytes, most of which is its replay buffer."""
     width = FieldLayout.of(frame.spec).width
-    frame_config = config.frame_config
+    frame_config = config.frame_config.experience
     networks = frame.networks().values()
     parameters = [parameter for network in networks for parameter in network.parameters()]
     widest = max(max(parameter.shape, default=1) for parameter in parameters)

@@ -109,7 +109,8 @@ def _tiny(config: FrameConfig) -> FrameConfig:
         small = {"rollout_num": 1, "used_rollout_num": 1}
     if isinstance(config, ReplayConfig):
         small = {"warmup_steps": 0, "replay_size": 10**4, "updates_per_step": 1.0}
-    return config.model_copy(update=small)
+    sections = {name: _tiny(section) for name, section in config.sections.items()}
+    return config.model_copy(update={**small, **sections})
 
 
 def _told(error: Exception) -> str:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,9 @@ from sweeprl.config import (
     FrameConfig,
     MultiDiscrete,
     ReplayConfig,
-    RolloutConfig,
     SearchConfig,
     TransitionConfig,
-    traced,
+    traced_of,
 )
 from sweeprl.errors import ConfigError, UnsupportedSpaceError, did_you_mean
 from sweeprl.networks import Resolver
@@ -50,7 +49,9 @@ Batch = Mapping[str, Tensor]
 """The transitions of one gradient step, by field."""
 
 Hyperparameters = Mapping[str, Tensor]
-"""The traced settings of one lane, by name, each a scalar tensor."""
+"""The traced settings of one lane, by dotted path, each a scalar tensor."""
+
+SettingT = TypeVar("SettingT")
 
 Networks = Any
 """A namespace with one callable for each role."""
@@ -102,6 +103,9 @@ class Loss:
             what it logs, and is not to be differentiated.
         every: for off-policy frames, the masked setting that says once in how many updates it is
             descended; None is in each.
+        section: what stands before the settings that train it, for those of a nested config:
+            "PPO_config.". Of that config are its optimizer, `lr_scheduler`, `gradient_max`,
+            learning rates and `batch_size`.
     """
 
     name: str
@@ -113,6 +117,15 @@ class Loss:
     step: StepFunction | None = None
     is_estimated: bool = False
     every: str | None = None
+    section: str = ""
+
+    def rates_in(self, settings: Mapping[str, SettingT]) -> list[SettingT]:
+        """Returns its learning rates, one for each role, from settings by dotted path."""
+        return [settings[f"{self.section}{name}"] for name in self.trains.values()]
+
+    def gradient_max_in(self, settings: Mapping[str, SettingT]) -> SettingT:
+        """Returns its largest gradient norm from settings by dotted path."""
+        return settings[f"{self.section}gradient_max"]
 
 
 class Frame(ABC):
@@ -186,13 +199,14 @@ class Frame(ABC):
     @property
     def normalizes_observation(self) -> bool:
         """Whether observations are shifted and scaled by their running mean and deviation."""
-        config = self.config
+        config = self.config.experience
         return isinstance(config, TransitionConfig) and config.normalize_observation
 
     @property
     def normalizes_reward(self) -> bool:
         """Whether rewards are scaled by the running deviation of the discounted return."""
-        return isinstance(self.config, TransitionConfig) and self.config.normalize_reward
+        config = self.config.experience
+        return isinstance(config, TransitionConfig) and config.normalize_reward
 
     @property
     def action_noise(self) -> int:
@@ -266,9 +280,9 @@ class Frame(ABC):
         return {}
 
     def hyperparameters(self) -> dict[str, float]:
-        """The traced settings as numbers."""
-        values = {name: getattr(self.config, name) for name in traced(type(self.config))}
-        return {name: math.nan if value is None else float(value) for name, value in values.items()}
+        """The traced settings as numbers, by dotted path."""
+        values = traced_of(self.config).items()
+        return {name: math.nan if value is None else float(value) for name, value in values}
 
     def check_act_kwargs(self, act_kwargs: Mapping[str, Any]) -> None:
         """Refuses keyword arguments that `act` does not take.
@@ -387,16 +401,29 @@ class ReplayFrame(Frame):
 
 
 class RolloutFrame(Frame):
-    """An on-policy frame: it learns from a rollout of the current policy, then drops it."""
+    """An on-policy frame: it learns from a rollout of the current policy, then drops it.
 
-    config: RolloutConfig
+    Its config, or a nested one that is its `experience`, is a `RolloutConfig`.
+    """
+
+    @property
+    def demonstrations(self) -> Mapping[str, Tensor]:
+        """`state` `(N, D)` and `action` `(N, A)` of an expert, both float32; empty without one.
+
+        A pair of them is drawn for each step of a rollout, and stands beside it as `expert_state`
+        and `expert_action`. States are as the environment gave them, actions as `act` returns them.
+
+        Raises:
+            ConfigError: they cannot be read.
+        """
+        return {}
 
     @abstractmethod
     def prepare(self, networks: Networks, rollout: Batch, hp: Hyperparameters) -> dict[str, Tensor]:
         """Computes what the losses need beside a rollout `(T, E, ...)`, advantages for example.
 
         Returns:
-            Further fields, each `(T, E)`.
+            Further fields, or those of the rollout anew, each `(T, E)`.
         """
 
 

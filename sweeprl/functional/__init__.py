@@ -14,6 +14,7 @@ from sweeprl.functional.exploration import (
     smoothing_noise,
     uniform_noise,
 )
+from sweeprl.functional.imitation import discriminator_loss, imitation_reward
 from sweeprl.functional.policy import (
     categorical_entropy,
     categorical_kl,
@@ -61,6 +62,7 @@ __all__ = [
     "clipped_normal_noise",
     "clipped_surrogate",
     "conjugate_gradient",
+    "discriminator_loss",
     "double_q_value",
     "fisher_vector_product",
     "gae",
@@ -69,6 +71,7 @@ __all__ = [
     "gaussian_log_prob",
     "hessian_vector_product",
     "hysteretic_target",
+    "imitation_reward",
     "importance_weights",
     "n_step_return",
     "normal_at",

@@ -10,6 +10,8 @@ from sweeprl import registry
 from sweeprl.config import TrialConfig
 from sweeprl.envs import EnvExtension
 from sweeprl.errors import ConfigError
+from sweeprl.frames import Trajectories
+from sweeprl.launcher.checkpoint import replace_file
 from sweeprl.launcher.launching import build_learner
 from sweeprl.launcher.record import TrialFolder
 from sweeprl.launcher.surroundings import quiet, threads
@@ -20,7 +22,10 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    root_dir: str | Path, episodes: int | None = None, video: bool = False
+    root_dir: str | Path,
+    episodes: int | None = None,
+    video: bool = False,
+    save_trajectories: str | Path | None = None,
 ) -> tuple[list[float], list[Path]]:
     """Plays the best checkpoint of a trial, greedily, on the test environment.
 
@@ -28,6 +33,8 @@ def evaluate(
         root_dir: of the trial.
         episodes: how many; as many as in the final test by default.
         video: whether to film the first one.
+        save_trajectories: a file for what was done in them, which GAIL can imitate; it is written
+            whole or not at all, and replaces one that lies there.
 
     Returns:
         The return of each episode, and the videos made.
@@ -47,15 +54,19 @@ def evaluate(
     before = _films(folder)
     with importable(folders), quiet(), threads(config.num_threads):
         extension: EnvExtension = registry.envs.get(config.env)()
-        learner = build_learner(config, extension, Resolver(caller_globals()))
+        learner = build_learner(config, extension, Resolver(caller_globals()), learns=False)
         learner.load_weights(
             torch.load(folder.best, map_location="cpu", weights_only=True)["weights"]
         )
         data = extension.create_dataset(learner, config, "test")
-        returns = [result.episodes[0].total for result in data]
+        played = list(data)
         data.copies.close()
+    if save_trajectories is not None:
+        trajectories = Trajectories.of([result.transitions for result in played])
+        spec = learner.frame.spec
+        replace_file(Path(save_trajectories), lambda file: trajectories.save(file, spec))
     made = [path for path, time in _films(folder).items() if before.get(path) != time]
-    return returns, sorted(made)
+    return [result.episodes[0].total for result in played], sorted(made)
 
 
 def _films(folder: TrialFolder) -> dict[Path, int]:

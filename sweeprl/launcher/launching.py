@@ -20,7 +20,7 @@ from sweeprl.config import TrialConfig
 from sweeprl.engine import Learner
 from sweeprl.envs import EnvExtension, EvaluationDataset
 from sweeprl.errors import ConfigError, TrialFailed
-from sweeprl.frames import Frame
+from sweeprl.frames import Frame, RolloutFrame
 from sweeprl.launcher.callbacks import (
     LastCheckpoint,
     StopOnSignal,
@@ -120,12 +120,21 @@ def _fit(
 
 
 def build_frame(
-    config: TrialConfig, extension: EnvExtension, resolver: Resolver | None = None
+    config: TrialConfig,
+    extension: EnvExtension,
+    resolver: Resolver | None = None,
+    learns: bool = True,
 ) -> Frame:
     """Builds the frame of a trial; checks whatever needs the environment.
 
+    Args:
+        config: of the trial.
+        extension: of its environments.
+        resolver: finds the classes that the config names.
+        learns: whether it is to learn, and needs what it learns from.
+
     Raises:
-        ConfigError: frame, model and environment do not fit.
+        ConfigError: frame, model, data and environment do not fit.
     """
     spec = extension.spec(config.train_env_config)
     frame: Frame = registry.frames.get(config.frame)(config.frame_config, spec, resolver)
@@ -137,19 +146,24 @@ def build_frame(
         )
     frame.check_act_kwargs(config.train_env_config.act_kwargs)
     frame.check_act_kwargs(config.test_env_config.act_kwargs)
+    if learns and isinstance(frame, RolloutFrame):
+        _ = frame.demonstrations  # read now, before anything is played
     return frame
 
 
 def build_learner(
-    config: TrialConfig, extension: EnvExtension, resolver: Resolver | None = None
+    config: TrialConfig,
+    extension: EnvExtension,
+    resolver: Resolver | None = None,
+    learns: bool = True,
 ) -> Learner:
-    """Builds frame and learner of a trial.
+    """Builds frame and learner of a trial; for the arguments see `build_frame`.
 
     Raises:
         ConfigError: frame, model and environment do not fit, or the GPU is not there.
     """
     device = choose_device(config.gpus)
-    frame = build_frame(config, extension, resolver)
+    frame = build_frame(config, extension, resolver, learns)
     seed_everything(config.seed)
     learner = Learner([frame], [config.seed], config.num_envs, device)
     for section in ("train_env_config", "test_env_config"):

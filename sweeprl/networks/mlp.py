@@ -27,6 +27,7 @@ __all__ = [
     "MLP",
     "CategoricalActor",
     "DeterministicActor",
+    "Discriminator",
     "GaussianActor",
     "ProbabilityActor",
     "QCritic",
@@ -156,6 +157,26 @@ class QCritic(nn.Module):
         """Returns `(B, 1)`."""
         value: Tensor = self.layers(torch.cat([state, action], -1))
         return value
+
+
+class Discriminator(QCritic):
+    """Log-odds `(B, 1)` that a state and an action, both reals, are an expert's.
+
+    Args:
+        state_dim: length of the observation.
+        action_dim: length of the action, one number for each option of a choice.
+        hidden: width of each hidden layer.
+        activation: name of an activation in `torch.nn`.
+    """
+
+    def __init__(
+        self,
+        state_dim: int,
+        action_dim: int,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "Tanh",
+    ) -> None:
+        super().__init__(state_dim, action_dim, hidden, activation)
 
 
 class DeterministicActor(nn.Module):

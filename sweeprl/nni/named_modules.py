@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeprl.config import TrialConfig
+from sweeprl.config import TrialConfig, parts_of
 from sweeprl.errors import ConfigError
 
 __all__ = ["check_importable", "named_modules"]
@@ -50,10 +50,12 @@ def _names(config: TrialConfig) -> Iterator[tuple[str, str]]:
     plain = config.to_dict()
     for key in ("frame", "env"):
         yield key, plain[key].rpartition(":")[0]
-    for key in _CLASSES:
-        named = plain["frame_config"].get(key)
-        for one in named if isinstance(named, list) else [named]:
-            yield f"frame_config.{key}", (one or "").rpartition(".")[0]
+    for prefix, part in parts_of(config.frame_config).items():
+        section = part.model_dump(mode="json")
+        for key in _CLASSES:
+            named = section.get(key)
+            for one in named if isinstance(named, list) else [named]:
+                yield f"frame_config.{prefix}{key}", (one or "").rpartition(".")[0]
     for key in ("train_env_config", "test_env_config"):
         yield f"{key}.env_name", str(plain[key].get("env_name", "")).rpartition(":")[0]
         for one in plain[key].get("wrappers") or []:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import field_serializer, field_validator
 from typing_extensions import Self
 
-from sweeprl.config import TrialConfig, ranges
+from sweeprl.config import TrialConfig, limits_of, parts_of, ranges
 from sweeprl.config.base import Config, build
 from sweeprl.config.merging import read
 from sweeprl.config.ranges import Float, Int, Range
@@ -74,14 +74,15 @@ class SearchSpace(Config):
         its place, as `update_steps` does for `update_rate`.
         """
         frame_config = config.frame_config
-        fields = type(frame_config).model_fields
         parameters = {
-            name: found
-            for name, found in ranges(type(frame_config)).items()
-            if getattr(frame_config, name) is not None or fields[name].default is None
+            f"{prefix}{name}": found
+            for prefix, part in parts_of(frame_config).items()
+            for name, found in ranges(type(part)).items()
+            if getattr(part, name) is not None or type(part).model_fields[name].default is None
         }
-        advice = [text for text in frame_config.advice if _can_be_kept(text, parameters, config)]
-        texts = [*frame_config.limits, *advice]
+        advice = limits_of(frame_config, "advice")
+        kept = [text for text in advice if _can_be_kept(text, parameters, config)]
+        texts = [*limits_of(frame_config), *kept]
         limits = [text for text in texts if Limit.of(text).key in parameters]
         return cls.model_validate({"parameters": parameters, "limits": limits})
 
@@ -167,7 +168,7 @@ class SearchSpace(Config):
         Raises:
             ConfigError: a range has no value that keeps a limit.
         """
-        texts = dict.fromkeys([*self.limits, *base.frame_config.limits])
+        texts = dict.fromkeys([*self.limits, *limits_of(base.frame_config)])
         return moved([Limit.of(text) for text in texts], self.parameters, base, params)
 
     def check(self, base: TrialConfig) -> None:

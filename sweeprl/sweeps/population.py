@@ -20,7 +20,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeprl.config import Range, TrialConfig, merge, traced
+from sweeprl.config import Range, TrialConfig, merge, traced_of
 from sweeprl.errors import ConfigError
 from sweeprl.launcher import TrialFolder
 from sweeprl.search_spaces import SearchSpace
@@ -74,7 +74,7 @@ def check_population(
             f"{generations}."
         )
     if not _changing(base, space):
-        known = ", ".join(traced(type(base.frame_config)))
+        known = ", ".join(traced_of(base.frame_config))
         raise ConfigError(
             "Population-based training must have a setting in its space that can change in "
             f"training, but finds none there. Those that can: {known}."
@@ -83,7 +83,7 @@ def check_population(
 
 def _changing(base: TrialConfig, space: SearchSpace) -> list[str]:
     """Keys of a space that can change in training."""
-    known = traced(type(base.frame_config))
+    known = traced_of(base.frame_config)
     kinds = space.parameters.items()
     return [key for key, one in kinds if isinstance(one, Range) and short(key) in known]
 

@@ -9,7 +9,12 @@ A test of your own frame runs them all:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import atexit
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +29,13 @@ from sweeprl.config import (
     RolloutConfig,
     SearchConfig,
     Transitions,
+    build,
+    parts_of,
     ranges,
-    traced,
+    traced_of,
 )
 from sweeprl.engine import Learner
-from sweeprl.frames import Frame
+from sweeprl.frames import Frame, Trajectories
 
 __all__ = [
     "FRAME_CHECKS",
@@ -37,6 +44,7 @@ __all__ = [
     "check_lane_equals_single_run",
     "check_lanes_leave_each_other_alone",
     "check_state_goes_on",
+    "random_trajectories",
     "random_transitions",
 ]
 
@@ -72,23 +80,61 @@ def _random_actions(spec: EnvSpec, rng: np.random.Generator, shape: tuple[int, i
     return np.stack([rng.integers(num, size=shape) for num in nums], -1).astype(np.float32)
 
 
-def _small(frame: type[Frame], **changes: Any) -> FrameConfig:
+def random_trajectories(spec: EnvSpec, path: Path, episodes: int = 4) -> None:
+    """Writes made-up episodes of 16 steps, as `sweeprl evaluate --save-trajectories` would."""
+    played = [random_transitions(spec, 16, 1, seed) for seed in range(episodes)]
+    Trajectories.of(played).save(path, spec)
+
+
+@functools.cache
+def _expert(spec: EnvSpec) -> Path:
+    """A file for frames that learn from an expert; it goes when the process ends."""
+    folder = tempfile.mkdtemp(prefix="sweeprl-expert-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    random_trajectories(spec, Path(folder, "trajectory.data"))
+    return Path(folder, "trajectory.data")
+
+
+_SMALL = {
+    "batch_size": 8,
+    "rollout_steps": 16,
+    "warmup_steps": 0,
+    "replay_size": 512,
+    "rollout_num": 2,
+    "used_rollout_num": 1,
+    "actor_update_times": 2,
+    "critic_update_times": 3,
+    "conjugate_iterations": 4,  # more would amplify round-off
+}
+
+
+def _small(frame: type[Frame], spec: EnvSpec, **changes: Any) -> FrameConfig:
     """The frame's defaults on a scale at which a check takes a second."""
-    fields = frame.Config.model_fields
-    small = {"batch_size": 8, "rollout_steps": 16, "warmup_steps": 0, "replay_size": 512}
-    small |= {"rollout_num": 2, "used_rollout_num": 1}
-    small |= {"actor_update_times": 2, "conjugate_iterations": 4}  # more would amplify round-off
-    known = {name: value for name, value in {**small, **changes}.items() if name in fields}
-    return frame.Config(**known)
+    expert = {"expert_trajectory_path": str(_expert(spec))}
+    return _known(frame.Config, {**_SMALL, **expert, **changes})
 
 
-def _learning_rates(frame: type[Frame]) -> list[str]:
-    return [name for name in traced(frame.Config) if name.endswith("learning_rate")]
+def _known(kind: type[FrameConfig], settings: Mapping[str, Any]) -> FrameConfig:
+    """A config with those of the settings that it, or one nested in it, has."""
+    default = build(kind, {})
+    known = {name: value for name, value in settings.items() if name in kind.model_fields}
+    inner = {name: value for name, value in settings.items() if name not in _OF_ENVIRONMENT}
+    nested = {name: _known(type(part), inner) for name, part in default.sections.items()}
+    return build(kind, {**known, **nested})
 
 
-def _lane_configs(frame: type[Frame]) -> list[FrameConfig]:
+_OF_ENVIRONMENT = ("normalize_reward",)
+"""Settings that only the outermost config has: what is nested is not given those rewards."""
+
+
+def _rates(frame: type[Frame], rate: float) -> dict[str, float]:
+    names = (name.split(".")[-1] for name in traced_of(build(frame.Config, {})))
+    return {name: rate for name in names if name.endswith("learning_rate")}
+
+
+def _lane_configs(frame: type[Frame], spec: EnvSpec) -> list[FrameConfig]:
     rates = [1e-4 * (lane + 1) for lane in range(NUM_LANES)]
-    return [_small(frame, **dict.fromkeys(_learning_rates(frame), rate)) for rate in rates]
+    return [_small(frame, spec, **_rates(frame, rate)) for rate in rates]
 
 
 def _learner(
@@ -104,7 +150,8 @@ def _train(learner: Learner, chunks: list[Transitions]) -> None:
 
 
 def _chunks(spec: EnvSpec, num: int, config: FrameConfig) -> list[Transitions]:
-    steps = config.rollout_steps if isinstance(config, RolloutConfig) else 8
+    experience = config.experience
+    steps = experience.rollout_steps if isinstance(experience, RolloutConfig) else 8
     if isinstance(config, SearchConfig):
         steps = 64  # some episodes end in it
     return [random_transitions(spec, steps, num, seed) for seed in range(3)]
@@ -130,16 +177,18 @@ def _assert_same_weights(
 
 def check_defaults_lie_in_their_ranges(frame: type[Frame], spec: EnvSpec) -> None:
     """A range that excludes the default would keep a tuner from ever proposing it."""
-    for name, tuning_range in ranges(frame.Config).items():
-        default = frame.Config.model_fields[name].default
-        is_limit = isinstance(tuning_range, OneMinus) and default == 1.0
-        is_open = default is None or default == float("inf") or is_limit
-        assert is_open or tuning_range.contains(default), f"{name}={default} outside {tuning_range}"
+    for prefix, part in parts_of(build(frame.Config, {})).items():
+        for name, tuning_range in ranges(type(part)).items():
+            value = getattr(part, name)
+            is_limit = isinstance(tuning_range, OneMinus) and value == 1.0
+            is_open = value is None or value == float("inf") or is_limit
+            inside = is_open or tuning_range.contains(value)
+            assert inside, f"{prefix}{name}={value} outside {tuning_range}"
 
 
 def check_lane_equals_single_run(frame: type[Frame], spec: EnvSpec) -> None:
     """Lane k of five goes where a run alone with that lane's settings, seed and data goes."""
-    configs, seeds = _lane_configs(frame), list(range(10, 10 + NUM_LANES))
+    configs, seeds = _lane_configs(frame, spec), list(range(10, 10 + NUM_LANES))
     chunks = _chunks(spec, NUM_LANES, configs[0])
     together = _learner(frame, configs, seeds, spec)
     _train(together, chunks)
@@ -170,10 +219,10 @@ def _moved(before: Any, after: Any) -> bool:
 
 def check_lanes_leave_each_other_alone(frame: type[Frame], spec: EnvSpec) -> None:
     """Changing one lane's settings leaves the other lanes where they are, to the bit."""
-    configs, seeds = _lane_configs(frame), list(range(NUM_LANES))
+    configs, seeds = _lane_configs(frame, spec), list(range(NUM_LANES))
     chunks = _chunks(spec, NUM_LANES, configs[0])
     changed = list(configs)
-    changed[2] = configs[2].model_copy(update=dict.fromkeys(_learning_rates(frame), 5e-2))
+    changed[2] = _small(frame, spec, **_rates(frame, 5e-2))
     one, other = (_learner(frame, each, seeds, spec) for each in (configs, changed))
     _train(one, chunks)
     _train(other, chunks)
@@ -189,7 +238,7 @@ def _only(learner: Learner, lane: int) -> Any:
 
 def check_acting_in_lanes(frame: type[Frame], spec: EnvSpec) -> None:
     """Each lane acts as it would alone, exploring and greedily."""
-    configs, seeds = [_small(frame)] * NUM_LANES, list(range(NUM_LANES))
+    configs, seeds = [_small(frame, spec)] * NUM_LANES, list(range(NUM_LANES))
     numbers = np.random.default_rng(0).normal(size=(NUM_LANES, spec.observation_size))
     states = numbers.astype(np.float32)
     for greedy in (False, True):
@@ -202,7 +251,7 @@ def check_acting_in_lanes(frame: type[Frame], spec: EnvSpec) -> None:
 
 def check_state_goes_on(frame: type[Frame], spec: EnvSpec) -> None:
     """A learner restored from its state learns on to the bit."""
-    config = _small(frame, normalize_observation=True, normalize_reward=True)
+    config = _small(frame, spec, normalize_observation=True, normalize_reward=True)
     chunks = _chunks(spec, 1, config)
     whole, first, second = (_learner(frame, [config], [seed], spec) for seed in (3, 3, 4))
     _train(whole, chunks)

@@ -37,11 +37,11 @@ def budget_of(config: TrialConfig) -> int:
 
 def learning_starts(config: TrialConfig) -> int:
     """Returns the environment steps before the first update."""
-    frame_config = config.frame_config
-    if isinstance(frame_config, ReplayConfig):
-        return frame_config.warmup_steps
-    if isinstance(frame_config, RolloutConfig):
-        return frame_config.rollout_steps * config.num_envs
+    experience = config.frame_config.experience
+    if isinstance(experience, ReplayConfig):
+        return experience.warmup_steps
+    if isinstance(experience, RolloutConfig):
+        return experience.rollout_steps * config.num_envs
     return 0
 
 

@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+import torch
 
 import sweeprl
 from sweeprl import load_config, registry
@@ -347,6 +348,38 @@ def test_evaluate_as_json_is_the_final_test_again(cli, trained):
     assert judged["returns"] == record["test_returns"]
     assert judged["mean"] == record["test_return"]
     assert judged["videos"] == []
+
+
+def test_evaluate_writes_what_was_done_and_replaces_nothing(cli, refused, trained, tmp_path):
+    path = tmp_path / "trajectory.data"
+    save = ("evaluate", trained, "--episodes", 2, "--save-trajectories", path)
+    result = cli(*save)
+    assert result.code == 0
+    assert f"trajectories: {path}" in result.out
+    (judged,) = cli(*save, "--overwrite", "--json").events
+    saved = torch.load(path, weights_only=True)
+    first, second = saved["end"].tolist()
+    assert [saved["reward"][:first].sum(), saved["reward"][first:].sum()] == judged["returns"]
+    assert saved["state"].shape == (second, 4)
+    assert saved["action"].shape == (second, 1)
+    over = saved["terminated"] + saved["truncated"]
+    assert over.nonzero().flatten().tolist() == [first - 1, second - 1]
+    assert (saved["env"], saved["observation_size"]) == ("CartPole-v1", 4)
+    assert list(tmp_path.iterdir()) == [path]
+    before = path.read_bytes()
+    message = refused(*save)
+    assert "must not exist yet, but does. Choose another --save-trajectories or add" in message
+    assert path.read_bytes() == before
+    save = (*save[:-1], tmp_path / "no" / "file.data")
+    assert "must name a file in a folder that exists" in refused(*save)
+
+
+def test_gail_without_its_expert_is_refused_before_anything_is_written(refused, cli, tmp_path):
+    assert cli("generate", "--algo", "GAIL").code == 0
+    message = refused("run", "--config", "config.json", "--set", "PPO_config.discount=0.9")
+    assert "frame_config.expert_trajectory_path must be a file of trajectories, but" in message
+    assert "sweeprl evaluate TRIAL" in message
+    assert not (tmp_path / "trial").exists()
 
 
 def test_evaluate_films(cli, trained, tmp_path):

@@ -23,8 +23,15 @@ def config_of(frame, **settings):
 @pytest.mark.parametrize("frame", FRAMES)
 def test_every_default_of_the_specification_is_kept(frame, frame_defaults):
     config = config_of(frame).model_dump(mode="json")
-    for key, value in frame_defaults[frame].items():
-        assert config[key] == value, key
+    assert_kept(config, frame_defaults[frame])
+
+
+def assert_kept(config, defaults):
+    for key, value in defaults.items():
+        if isinstance(value, dict) and value:
+            assert_kept(config[key], value)
+        else:
+            assert config[key] == value, key
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -130,6 +137,18 @@ def test_a_wrong_setting_of_what_learns_from_transitions_is_refused(frame, setti
             {"rollout_num": 4},
             r"`used_rollout_num <= rollout_num` must hold, .*used_rollout_num=32, rollout_num=4\.",
         ),
+        ("GAIL", {"PPO_config": {"discount": 2}}, r"PPO_config\.discount: .*but got 2"),
+        ("GAIL", {"TRPO_config": {"disount": 1}}, r"TRPO_config: Unknown key .*'discount'"),
+        (
+            "GAIL",
+            {"constrained_policy_optimization": "A2C"},
+            r"constrained_policy_optimization: .*'PPO' or 'TRPO', but got 'A2C'",
+        ),
+        (
+            "GAIL",
+            {"PPO_config": {"normalize_reward": True}},
+            r"`PPO_config\.normalize_reward` must be false, but got true",
+        ),
         ("DDPG", {"actor_learning_rate": 0}, r"actor_learning_rate: .*but got 0"),
         ("DDPG", {"q_increase_rate": 1.0}, r"Unknown key 'q_increase_rate'"),
         ("TD3", {"policy_delay": 0}, r"policy_delay: .*but got 0"),
@@ -194,6 +213,24 @@ def test_a_rollout_holds_a_batch_and_fits_into_the_memory():
         config.check(num_envs=9)
 
 
+def test_a_nested_config_that_is_used_is_checked():
+    small = {"rollout_steps": 16, "batch_size": 64}
+    idle = config_of("GAIL", TRPO_config=small)
+    idle.check(num_envs=1)
+    used = config_of("GAIL", TRPO_config=small, constrained_policy_optimization="TRPO")
+    rule = (
+        r"TRPO_config: `batch_size <= rollout_steps \* num_envs .*batch_size=64, rollout_steps=16"
+    )
+    with pytest.raises(ValueError, match=rule):
+        used.check(num_envs=1)
+    used.check(num_envs=8)
+    with pytest.raises(
+        ValueError,
+        match=r"`batch_size <= TRPO_config\.rollout_steps \* num_envs` .*batch_size=100, .*=16",
+    ):
+        used.check(num_envs=4)
+
+
 def test_gradients_are_not_clipped_by_default():
     assert config_of("DQN").gradient_max == math.inf
 
@@ -207,7 +244,7 @@ def test_classes_are_dumped_by_importable_name():
 @pytest.mark.parametrize("frame", FRAMES)
 def test_frames_extend_one_of_three_kinds(frame):
     kinds = (ReplayConfig, RolloutConfig, SearchConfig)
-    assert sum(isinstance(config_of(frame), kind) for kind in kinds) == 1
+    assert sum(isinstance(config_of(frame).experience, kind) for kind in kinds) == 1
 
 
 def test_no_environment_of_a_search_is_without_an_episode():

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +23,13 @@ from sweeprl.config import (
     TransitionConfig,
     build,
 )
-from sweeprl.testing.frames import random_transitions
+from sweeprl.testing import random_trajectories, random_transitions
 
 SPECS = {
     "A2C": EnvSpec(4, Discrete(2)),
     "ARS": EnvSpec(4, Discrete(2)),
     "DQN": EnvSpec(4, Discrete(2)),
+    "GAIL": EnvSpec(4, Discrete(2)),
     "DQNPer": EnvSpec(4, Discrete(2)),
     "RAINBOW": EnvSpec(4, Discrete(2)),
     "PPO": EnvSpec(4, Discrete(2)),
@@ -45,20 +52,42 @@ OF_TRANSITIONS = set(TransitionConfig.model_fields)
 
 def frame_of(name, **settings):
     frame = registry.frames.get(name)
-    fields = frame.Config.model_fields
-    known = {key: value for key, value in SMALL.items() if key in fields}
-    settings = {k: v for k, v in settings.items() if k in fields or k not in OF_TRANSITIONS}
-    networks = [{"hidden": [16]} for _ in frame.Config.model_fields["models"].default]
-    config = build(frame.Config, {"model_kwargs": networks, **known, **settings})
-    return frame(config, SPECS[name])
+    if name == "GAIL":
+        settings["expert_trajectory_path"] = str(expert_of(SPECS[name]))
+    return frame(build(frame.Config, known(frame.Config, settings)), SPECS[name])
+
+
+def known(kind, settings):
+    """Small networks, and what a config and those nested in it know of the settings."""
+    fields, sections = kind.model_fields, kind().sections
+    small = {key: value for key, value in SMALL.items() if key in fields}
+    inside = {k for part in sections.values() for k in type(part).model_fields}
+    own = {k: v for k, v in settings.items() if k in fields or k not in OF_TRANSITIONS | inside}
+    inner = {k: v for k, v in settings.items() if k in inside and k not in OF_ENVIRONMENT}
+    nested = {section: known(type(part), inner) for section, part in sections.items()}
+    networks = [{"hidden": [16]} for _ in fields["models"].default]
+    return {"model_kwargs": networks, **small, **own, **nested}
+
+
+OF_ENVIRONMENT = {"normalize_reward"}
+"""What a nested config is not given, since its rewards are not the environment's."""
+
+
+@functools.cache
+def expert_of(spec):
+    """A file of made-up episodes."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    random_trajectories(spec, Path(folder, "trajectory.data"))
+    return Path(folder, "trajectory.data")
 
 
 def steps_of(name):
     """Steps of a chunk; enough for the episodes of a frame that searches to end in it."""
-    kind = registry.frames.get(name).Config
-    if issubclass(kind, SearchConfig):
+    experience = registry.frames.get(name).Config().experience
+    if isinstance(experience, SearchConfig):
         return 32
-    return 16 if issubclass(kind, RolloutConfig) else 8
+    return 16 if isinstance(experience, RolloutConfig) else 8
 
 
 def chunk(name, num, seed=0):

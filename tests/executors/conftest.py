@@ -10,14 +10,16 @@ import pytest
 import torch
 
 import sweeprl
-from sweeprl.config import TrialConfig
+from sweeprl.config import Discrete, EnvSpec, TrialConfig
 from sweeprl.executors import LanesExecutor
 from sweeprl.trials import MemoryReporter, Trial
+from tests.engine.agents import expert_of
 
 ENVS = {
     "A2C": "CartPole-v1",
     "ARS": "CartPole-v1",
     "DQN": "CartPole-v1",
+    "GAIL": "CartPole-v1",
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",
@@ -50,6 +52,17 @@ SMALL = {
         actor_update_times=1,
         critic_update_times=2,
         conjugate_iterations=2,
+    ),
+    "GAIL": dict(
+        batch_size=32,
+        expert_trajectory_path=str(expert_of(EnvSpec(4, Discrete(2)))),
+        PPO_config=dict(
+            model_kwargs=[{"hidden": [16]}] * 2,
+            rollout_steps=64,
+            batch_size=32,
+            actor_update_times=2,
+            critic_update_times=2,
+        ),
     ),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
 }

@@ -1,6 +1,8 @@
 import pytest
 
 import sweeprl
+from sweeprl.config import Discrete, EnvSpec
+from tests.engine.agents import expert_of
 
 SMALL = {
     "DQN": dict(warmup_steps=100, batch_size=16),
@@ -10,6 +12,13 @@ SMALL = {
     "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
     "TRPO": dict(rollout_steps=64, batch_size=32, critic_update_times=2),
     "PPO": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
+    "GAIL": dict(
+        batch_size=32,
+        expert_trajectory_path=str(expert_of(EnvSpec(4, Discrete(2)))),
+        PPO_config=dict(
+            rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2
+        ),
+    ),
     "DDPG": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 4),
     "TD3": dict(warmup_steps=100, batch_size=16, model_kwargs=[dict(hidden=[16, 16])] * 6),
     "DDPGPer": dict(
@@ -28,6 +37,7 @@ ENVS = {
     "A2C": "CartPole-v1",
     "ARS": "CartPole-v1",
     "DQN": "CartPole-v1",
+    "GAIL": "CartPole-v1",
     "DQNPer": "CartPole-v1",
     "RAINBOW": "CartPole-v1",
     "PPO": "CartPole-v1",

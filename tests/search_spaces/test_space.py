@@ -71,6 +71,31 @@ def test_the_default_space_has_the_ranges_and_limits_of_the_frame(frame):
     assert space.limits == [*config.frame_config.limits, *config.frame_config.advice]
 
 
+@pytest.mark.parametrize("policy, other", [("PPO", "TRPO"), ("TRPO", "PPO")])
+def test_the_space_of_a_nested_config_is_that_of_the_one_in_use(policy, other):
+    config = config_of("GAIL", constrained_policy_optimization=policy)
+    space = SearchSpace.of_config(config)
+    assert {"discriminator_learning_rate", f"{policy}_config.discount"} <= set(space.parameters)
+    assert not [key for key in space.parameters if key.startswith(other)]
+    limit = f"{policy}_config.batch_size <= {policy}_config.rollout_steps * num_envs"
+    assert limit in space.limits
+    space.check(config)
+    rng = random.Random(0)
+    for _ in range(50):
+        merge(config, space.resolve(config, space.sample(rng)))
+    lanes = space.for_lanes(config).parameters
+    assert f"{policy}_config.critic_learning_rate" in lanes
+    assert f"{policy}_config.rollout_steps" not in lanes
+
+
+def test_an_idle_nested_config_does_not_part_lanes():
+    one, other = config_of("GAIL"), config_of("GAIL", TRPO_config={"hv_mode": "direct"})
+    assert structure_of(one.frame_config) == structure_of(other.frame_config)
+    parted = merge(one, {"PPO_config.rollout_steps": 128})
+    assert structure_of(one.frame_config)["PPO_config.rollout_steps"] == 1024
+    assert structure_of(parted.frame_config)["PPO_config.rollout_steps"] == 128
+
+
 def test_advice_that_no_value_could_keep_is_left_out():
     config = merge(config_of("DQN"), {"max_env_steps": 300})
     assert "warmup_steps <= max_env_steps / 5" not in SearchSpace.of_config(config).limits
