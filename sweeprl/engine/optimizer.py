@@ -503,8 +503,8 @@ def _can_stack(optimizer_class: OptimizerClass, settings: Mapping[str, Any]) -> 
                 alone.grad.copy_(gradients[1:] * number)
                 stacked.step(None, False)
                 separate.step(None, False)
-    except (RuntimeError, TypeError, ValueError):
-        return False
+    except (KeyError, RuntimeError, TypeError, ValueError):
+        return False  # a KeyError where state is made before the first step, as by older Adagrads
     return torch.allclose(stack.flat[1:], alone.flat, atol=1e-6)
 
 

@@ -68,6 +68,28 @@ def test_one_optimizer_for_all_lanes_equals_one_for_each(name):
     )
 
 
+class Eager(torch.optim.Optimizer):
+    """Makes its state in the constructor, as torch's own Adagrad did before 2.13."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+        for parameter in self.param_groups[0]["params"]:
+            self.state[parameter]["sum"] = torch.zeros_like(parameter)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                total = self.state[parameter]["sum"]
+                total += parameter.grad.square()
+                parameter -= group["lr"] * parameter.grad / (total.sqrt() + 1e-10)
+
+
+def test_state_that_is_made_in_the_constructor_is_kept_for_each_lane(monkeypatch):
+    monkeypatch.setattr(torch.optim, "Eager", Eager, raising=False)
+    torch.testing.assert_close(together("Eager", {}), separate("Eager", {}), atol=2e-6, rtol=1e-5)
+
+
 def test_gradients_are_clipped_lane_by_lane():
     torch.testing.assert_close(
         together("SGD", {}, gradient_max=0.5), separate("SGD", {}, gradient_max=0.5)
