@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,9 +82,8 @@ def status(experiment_id: _Id) -> None:
     from sweeprl.nni.listing import find
 
     experiment = find(experiment_id)
-    facts = _running(experiment) if experiment.is_running else _at_rest(experiment)
     about = [("experiment", experiment.id), ("folder", str(experiment.folder))]
-    print_pairs([*about, *facts, *_sweep_of(experiment)])
+    print_pairs([*about, *_facts(experiment), *_sweep_of(experiment)])
 
 
 @nni.command("import")
@@ -119,6 +119,13 @@ def import_(
             ("confirm", f"sweeprl confirm {root}"),
         ]
     )
+
+
+def _facts(experiment: Experiment) -> list[tuple[str, str]]:
+    if experiment.is_running:
+        with suppress(OSError):  # its manager may end between two questions
+            return list(_running(experiment))
+    return list(_at_rest(experiment))
 
 
 def _running(experiment: Experiment) -> Iterator[tuple[str, str]]:
@@ -184,7 +191,7 @@ def _shown(experiment_id: str) -> str:
 
 def _sweep_of(experiment: Experiment) -> Iterator[tuple[str, str]]:
     """Where the study lies that our own tuner keeps, or an import has made."""
-    tuner = experiment.manager.profile().get("params", {}) if experiment.is_running else {}
+    tuner = experiment.profile().get("params", {})
     is_own = "OptunaTuner" in str(tuner.get("tuner"))
     root = experiment.folder / "sweep"
     if root.exists() or is_own:

@@ -42,10 +42,15 @@ class Experiment:
     @property
     def is_running(self) -> bool:
         """Whether its manager answers."""
+        return bool(self.profile())
+
+    def profile(self) -> dict[str, Any]:
+        """What its manager says of it; nothing where none answers, or another one's."""
         try:
-            return self.manager.profile().get("id") == self.id
+            found = self.manager.profile()
         except OSError:
-            return False
+            return {}
+        return found if found.get("id") == self.id else {}
 
     @property
     def reason(self) -> str | None:

@@ -6,13 +6,16 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 import sweeprl
-from sweeprl.nni import watching
+from sweeprl.cli.nni import status
+from sweeprl.nni import listing, watching
 from sweeprl.nni.processes import find_processes
 from sweeprl.nni.watchdog import Outcome
 from tests.nni.folders import PATIENT, free_port, write_folder
@@ -35,6 +38,39 @@ def wait_for(condition, seconds=40.0):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("num_answers", range(1, 4))
+def test_status_of_a_manager_that_ends_between_two_questions(
+    num_answers, tmp_path, monkeypatch, capsys
+):
+    answers = {
+        "/api/v1/nni/experiment": {"id": "dying", "params": {}},
+        "/api/v1/nni/trial-jobs": [],
+        "/api/v1/nni/check-status": {"status": "RUNNING"},
+    }
+    asked = []
+
+    class Dying(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            if len(asked) <= num_answers:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps(answers[self.path]).encode())
+
+        def log_message(self, *arguments):
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dying)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    experiment = listing.Experiment("dying", tmp_path, server.server_port, 0.0)
+    monkeypatch.setattr(listing, "find", lambda experiment_id: experiment)
+    status("dying")
+    server.shutdown()
+    server.server_close()
+    assert len(asked) > num_answers
+    assert re.search("status +not running", capsys.readouterr().out)
 
 
 def test_ctrl_c_stops_in_order_and_a_background_process_goes_on(tmp_path, monkeypatch):
