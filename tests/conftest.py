@@ -12,25 +12,9 @@ from sweeprl import (
     generate_env_config,
     generate_training_config,
 )
+from tests.frame_environments import ENVS, EXTENSIONS
 
 DATA = Path(__file__).parent / "data"
-ENV_OF_FRAME = {
-    "A2C": "CartPole-v1",
-    "ARS": "CartPole-v1",
-    "DQN": "CartPole-v1",
-    "DQNPer": "CartPole-v1",
-    "RAINBOW": "CartPole-v1",
-    "PPO": "CartPole-v1",
-    "TRPO": "CartPole-v1",
-    "DDPG": "Pendulum-v1",
-    "TD3": "Pendulum-v1",
-    "DDPGPer": "Pendulum-v1",
-    "HDDPG": "Pendulum-v1",
-    "SAC": "Pendulum-v1",
-    "MADDPG": "mpe2.simple_spread_v3",
-}
-EXTENSION_OF_FRAME = {"MADDPG": "pettingzoo"}
-"""Of frames whose environment is none of Gymnasium's."""
 
 SMALL = {
     "max_env_steps": 600,
@@ -42,10 +26,8 @@ SMALL = {
 
 def _small(frame: str, root_dir: Path) -> dict:
     config = generate_algorithm_config(frame)
-    extension = EXTENSION_OF_FRAME.get(frame, "gymnasium")
-    config = generate_env_config(
-        extension, config, env_name=ENV_OF_FRAME[frame], render_every_episode=0
-    )
+    extension = EXTENSIONS.get(frame, "gymnasium")
+    config = generate_env_config(extension, config, env_name=ENVS[frame], render_every_episode=0)
     config = generate_training_config(root_dir=str(root_dir), config=config, **SMALL)
     section = config["frame_config"]
     section["model_kwargs"] = [{"hidden": [16]} for _ in section["models"]]

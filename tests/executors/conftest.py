@@ -14,25 +14,8 @@ from sweeprl.config import Discrete, EnvSpec, TrialConfig
 from sweeprl.executors import LanesExecutor
 from sweeprl.trials import MemoryReporter, Trial
 from tests.engine.agents import expert_of
+from tests.frame_environments import ENVS, EXTENSIONS
 
-ENVS = {
-    "A2C": "CartPole-v1",
-    "ARS": "CartPole-v1",
-    "DQN": "CartPole-v1",
-    "GAIL": "CartPole-v1",
-    "DQNPer": "CartPole-v1",
-    "RAINBOW": "CartPole-v1",
-    "PPO": "CartPole-v1",
-    "TRPO": "CartPole-v1",
-    "DDPG": "Pendulum-v1",
-    "TD3": "Pendulum-v1",
-    "DDPGPer": "Pendulum-v1",
-    "HDDPG": "Pendulum-v1",
-    "SAC": "Pendulum-v1",
-    "MADDPG": "mpe2.simple_spread_v3",
-}
-EXTENSIONS = {"MADDPG": "pettingzoo"}
-"""Of frames whose environment is none of Gymnasium's."""
 SMALL = {
     "DQN": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),
     "DQNPer": dict(warmup_steps=50, batch_size=16, replay_size=1000, updates_per_step=0.25),

@@ -3,6 +3,7 @@ import pytest
 import sweeprl
 from sweeprl.config import Discrete, EnvSpec
 from tests.engine.agents import expert_of
+from tests.frame_environments import ENVS, EXTENSIONS
 
 SMALL = {
     "DQN": dict(warmup_steps=100, batch_size=16),
@@ -33,24 +34,6 @@ SMALL = {
         model_kwargs=[dict(hidden=[16])] * 4,
     ),
 }
-ENVS = {
-    "A2C": "CartPole-v1",
-    "ARS": "CartPole-v1",
-    "DQN": "CartPole-v1",
-    "GAIL": "CartPole-v1",
-    "DQNPer": "CartPole-v1",
-    "RAINBOW": "CartPole-v1",
-    "PPO": "CartPole-v1",
-    "TRPO": "CartPole-v1",
-    "DDPG": "Pendulum-v1",
-    "TD3": "Pendulum-v1",
-    "DDPGPer": "Pendulum-v1",
-    "HDDPG": "Pendulum-v1",
-    "SAC": "Pendulum-v1",
-    "MADDPG": "mpe2.simple_spread_v3",
-}
-EXTENSIONS = {"MADDPG": "pettingzoo"}
-"""Of frames whose environment is none of Gymnasium's."""
 
 
 @pytest.fixture
