@@ -13,7 +13,6 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 import sweeprl
-from sweeprl import registry
 from sweeprl.errors import (
     ConfigError,
     Diverged,
@@ -57,7 +56,7 @@ def record_of(root):
     return json.loads((Path(root) / "record.json").read_text())
 
 
-@pytest.mark.parametrize("frame", registry.frames.names())
+@pytest.mark.parametrize("frame", ["DQN", "PPO", "SAC", "MADDPG"])  # the others: test_resume.py
 def test_same_config_and_seed_give_the_same_curve_bit_for_bit(frame, small, tmp_path):
     for name in ("a", "b"):
         sweeprl.launch(small(frame, root_dir=str(tmp_path / name)), view="none")
