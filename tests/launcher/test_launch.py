@@ -56,7 +56,7 @@ def record_of(root):
     return json.loads((Path(root) / "record.json").read_text())
 
 
-@pytest.mark.parametrize("frame", ["DQN", "PPO", "SAC", "MADDPG"])  # the others: test_resume.py
+@pytest.mark.parametrize("frame", ["DQN", "PPO", "SAC", "MADDPG"])  # others: test_resume.py
 def test_same_config_and_seed_give_the_same_curve_bit_for_bit(frame, small, tmp_path):
     for name in ("a", "b"):
         sweeprl.launch(small(frame, root_dir=str(tmp_path / name)), view="none")

@@ -78,6 +78,7 @@ CASES = {
         frame_config=dict(lr_scheduler="StepLR", lr_scheduler_kwargs=dict(step_size=3, gamma=0.7))
     ),
     "A2C": {},
+    "GAIL": {},
     "ARS": dict(num_envs=2),
     "PPO": dict(num_envs=2),
     "TRPO": dict(num_envs=2),
