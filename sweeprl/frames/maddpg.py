@@ -100,7 +100,8 @@ class MADDPG(DDPG):
         self.widths = [agent.action.num_outputs for agent in spec.agents]
         """Numbers that each agent's actor returns."""
         self.width = sum(self.widths)
-        self.seen = self.config.critic_visible_actors or [list(agents)] * len(agents)
+        visible = self.config.critic_visible_actors
+        self.seen = [list(agents)] * len(agents) if visible is None else visible
         """Whom each agent's critic sees, by number."""
         self._check_numbers()
         policies = range(1 + self.config.sub_policy_num)

@@ -73,6 +73,11 @@ def check_population(
             f"generations must be at least 2 and at most max_env_steps={budget_of(base)}, but got "
             f"{generations}."
         )
+    if base.schedule:
+        raise ConfigError(
+            "Population-based training must have a config without a schedule, since it finds one, "
+            f"but the config has {len(base.schedule)} changes. Set schedule to []."
+        )
     if not _changing(base, space):
         known = ", ".join(traced_of(base.frame_config))
         raise ConfigError(

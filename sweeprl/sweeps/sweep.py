@@ -128,7 +128,8 @@ class Sweep:
         self._seeds_are_open = seeds == "auto"
         self._seed_plan = seed_plan(seeds, self.base.seed, trials, pruner)
         self._objectives = objectives_of(objectives, len(self._seed_plan.all))
-        self._budget.check(1 + len(points), budget_of(self.base) * len(self._seed_plan.all))
+        first = 1 if self._generations else 1 + len(points)  # of pbt, its members together
+        self._budget.check(first, budget_of(self.base) * len(self._seed_plan.all))
         self._points = [dict(point) for point in points]
         for point in self._points:
             encode(self.space, point)  # refuses what lies outside

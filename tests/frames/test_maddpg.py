@@ -215,6 +215,7 @@ def test_networks_are_for_every_agent_or_for_each():
         ),
         ({"models": [["Actr"], *[["Critic"]] * 3]}, "No model named 'Actr'.*Did you mean 'Actor'"),
         ({"critic_visible_actors": [[0]]}, r"must hold 2 lists.*but is \[\[0\]\]"),
+        ({"critic_visible_actors": []}, r"must hold 2 lists.*but is \[\]"),
         ({"critic_visible_actors": [[0, 2], [1]]}, "numbers from 0 to 1"),
         ({"critic_visible_actors": [[1], [1]]}, r"actors\[0\]` must hold 0, the agent itself"),
         ({"critic_visible_actors": [[0, 0], [1]]}, "no number twice"),

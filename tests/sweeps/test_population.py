@@ -135,6 +135,22 @@ def test_what_a_population_cannot_do_is_refused(settings, message, tmp_path):
         Sweep(base, SPACE, **(given | settings))
 
 
+def test_a_config_that_has_a_schedule_is_refused(tmp_path):
+    change = [{"env_steps": 64, "settings": {"discount": 0.9}}]
+    base = small_config("unused", "PPO", max_env_steps=ENV_STEPS, schedule=change)
+    with pytest.raises(ConfigError, match="without a schedule, since it finds one, .* 1 changes"):
+        population(tmp_path / "sweep", base)
+
+
+def test_points_are_members_and_cost_nothing_more(tmp_path):
+    point = dict(actor_learning_rate=1e-3, discount=0.95, batch_size=16)
+    points = [point, {**point, "discount": 0.96}]
+    needed = MEMBERS * ENV_STEPS
+    population(tmp_path / "fits", env_steps=2 * needed, points=points)
+    with pytest.raises(ConfigError, match=f"up to {needed} env steps"):
+        population(tmp_path / "sweep", env_steps=needed, points=points)
+
+
 def test_a_space_in_which_nothing_can_change_is_refused(tmp_path):
     space = SPACE.only("batch_size")
     base = small_config("unused", "PPO", max_env_steps=ENV_STEPS)
