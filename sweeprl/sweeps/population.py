@@ -251,8 +251,8 @@ class Population(Stage):
         return config
 
     def goes_on(self, job: Job) -> bool:
-        """Whether there is a parent's agent to go on with."""
-        return "parent" in job.trial.user_attrs
+        """Also where there is a parent's agent to go on with."""
+        return super().goes_on(job) or "parent" in job.trial.user_attrs
 
     def values(self, job: Job) -> list[float]:
         """The score."""

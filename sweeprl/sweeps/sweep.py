@@ -128,8 +128,10 @@ class Sweep:
         self._seeds_are_open = seeds == "auto"
         self._seed_plan = seed_plan(seeds, self.base.seed, trials, pruner)
         self._objectives = objectives_of(objectives, len(self._seed_plan.all))
-        first = 1 if self._generations else 1 + len(points)  # of pbt, its members together
-        self._budget.check(first, budget_of(self.base) * len(self._seed_plan.all))
+        if self._generations is None:
+            self._budget.check(1 + len(points), budget_of(self.base) * len(self._seed_plan.all))
+        else:
+            self._budget.check(max(trials or 0, 1 + len(points)), budget_of(self.base))
         self._points = [dict(point) for point in points]
         for point in self._points:
             encode(self.space, point)  # refuses what lies outside

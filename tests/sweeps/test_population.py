@@ -95,7 +95,9 @@ def test_a_winner_can_be_trained_from_its_config(tmp_path):
     assert TrialFolder(tmp_path / "again").load_config().schedule == config.schedule
 
 
-def test_a_population_that_is_killed_goes_on(tmp_path):
+@pytest.mark.parametrize("kind, count", [("report", 6), ("trial_ended", MEMBERS + 1)])
+def test_a_population_that_is_killed_goes_on(kind, count, tmp_path):
+    """In its first generation, whose trials have no parents, and later."""
     root = tmp_path / "sweep"
     settings = dict(
         trials=MEMBERS,
@@ -107,7 +109,7 @@ def test_a_population_that_is_killed_goes_on(tmp_path):
         confirmation=0.0,
     )
     first = Victim(root, **settings)
-    first.wait_for("trial_ended", MEMBERS + 1)
+    first.wait_for(kind, count)
     first.kill(first.process.pid)
     first.end()
     second = Victim(root, **settings)
@@ -147,8 +149,10 @@ def test_points_are_members_and_cost_nothing_more(tmp_path):
     points = [point, {**point, "discount": 0.96}]
     needed = MEMBERS * ENV_STEPS
     population(tmp_path / "fits", env_steps=2 * needed, points=points)
-    with pytest.raises(ConfigError, match=f"up to {needed} env steps"):
+    with pytest.raises(ConfigError, match=f"{MEMBERS} trials of up to {ENV_STEPS} env steps"):
         population(tmp_path / "sweep", env_steps=needed, points=points)
+    with pytest.raises(ConfigError, match=f"{MEMBERS + 1} trials .*, but holds {MEMBERS}"):
+        population(tmp_path / "sweep", points=[point] * MEMBERS)
 
 
 def test_a_space_in_which_nothing_can_change_is_refused(tmp_path):
