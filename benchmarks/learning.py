@@ -48,6 +48,31 @@ def _deterministic(frame: str, num_networks: int, **more: Any) -> dict[str, Any]
     )
 
 
+def _imitating(discriminator_learning_rate: float) -> dict[str, Any]:
+    """GAIL of what ppo-cartpole's seed 0 did in 10 greedy episodes."""
+    policy = dict(
+        rollout_steps=64,
+        batch_size=128,
+        gae_lambda=0.95,
+        discount=0.98,
+        actor_update_times=10,
+        critic_update_times=10,
+        gradient_max=0.5,
+        actor_learning_rate=1e-3,
+        critic_learning_rate=1e-3,
+    )
+    frame_config = dict(
+        batch_size=64,
+        discriminator_learning_rate=discriminator_learning_rate,
+        discriminator_update_times=5,
+        PPO_config=policy,
+    )
+    return dict(
+        frame="GAIL", env="CartPole-v1", steps=100_000, num_envs=8, expert="ppo-cartpole",
+        frame_config=frame_config,
+    )  # fmt: skip
+
+
 _CHEETAH = dict(
     actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=100, replay_size=100_000,
     warmup_steps=10_000, discount=0.99, update_rate=0.005, collect_steps=1,
@@ -187,26 +212,9 @@ CASES: dict[str, dict[str, Any]] = {
             actor_learning_rate=3e-4, critic_learning_rate=3e-4,
         ),
     ),
-    # The expert is ppo-cartpole's seed 0; what it did in 10 greedy episodes is imitated.
-    "gail-cartpole": dict(
-        frame="GAIL", env="CartPole-v1", steps=100_000, num_envs=8, expert="ppo-cartpole",
-        frame_config=dict(
-            batch_size=64, discriminator_learning_rate=1e-3, discriminator_update_times=5, PPO_config=dict(
-                rollout_steps=64, batch_size=128, gae_lambda=0.95, discount=0.98, actor_update_times=10,
-                critic_update_times=10, gradient_max=0.5, actor_learning_rate=1e-3, critic_learning_rate=1e-3,
-            ),
-        ),
-    ),
+    "gail-cartpole": _imitating(discriminator_learning_rate=1e-3),
     # Its control: a discriminator that does not learn rewards all that an agent does about equally.
-    "gail-cartpole-blind": dict(
-        frame="GAIL", env="CartPole-v1", steps=100_000, num_envs=8, expert="ppo-cartpole",
-        frame_config=dict(
-            batch_size=64, discriminator_learning_rate=1e-12, discriminator_update_times=5, PPO_config=dict(
-                rollout_steps=64, batch_size=128, gae_lambda=0.95, discount=0.98, actor_update_times=10,
-                critic_update_times=10, gradient_max=0.5, actor_learning_rate=1e-3, critic_learning_rate=1e-3,
-            ),
-        ),
-    ),
+    "gail-cartpole-blind": _imitating(discriminator_learning_rate=1e-12),
     # SB3 shortens a step by 0.8, this by 0.5, at most 10 times each.
     "trpo-cartpole": dict(
         frame="TRPO", env="CartPole-v1", steps=100_000, num_envs=2,

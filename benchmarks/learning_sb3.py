@@ -140,16 +140,18 @@ def main() -> None:
     policy = settings.pop("policy", "MlpPolicy")
     steps, num_envs = settings.pop("steps"), settings.pop("num_envs")
     env = make_vec_env(env_id, n_envs=num_envs, seed=arguments.seed)
-    prepared = lambda observation: observation  # noqa: E731
-    if settings.pop("is_normalized", False):
+    is_normalized = settings.pop("is_normalized", False)
+    if is_normalized:
         env = VecNormalize(env, gamma=settings.get("gamma", 0.99))
-        prepared = env.normalize_obs
     started = time.perf_counter()
     model = algorithm(policy, env, seed=arguments.seed, device="cpu", **settings).learn(steps)
     seconds = time.perf_counter() - started
-    returns = evaluate(
-        lambda observation: model.predict(prepared(observation), deterministic=True)[0], env_id
-    )
+
+    def policy(observation: np.ndarray) -> Any:
+        seen = env.normalize_obs(observation) if is_normalized else observation
+        return model.predict(seen, deterministic=True)[0]
+
+    returns = evaluate(policy, env_id)
     row = dict(
         case=arguments.case, library="sb3", seed=arguments.seed, seconds=round(seconds, 1),
         env_steps=model.num_timesteps, returns=[round(value, 3) for value in returns],
