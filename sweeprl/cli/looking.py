@@ -83,8 +83,9 @@ def _row(reading: Reading, entry: Entry) -> dict[str, Any]:
 
 def _place(entry: Entry) -> dict[str, Any]:
     """Where it stands in a population; nothing in another search."""
-    known = entry.trial.user_attrs
-    return {key: known.get(key) for key in ("generation", "member", "parent") if "member" in known}
+    if entry.generation is None:
+        return {}
+    return {"generation": entry.generation, "member": entry.member, "parent": entry.parent}
 
 
 def _agent(place: dict[str, Any]) -> str:

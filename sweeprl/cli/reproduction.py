@@ -66,13 +66,13 @@ def _refuse_borrowed(reading: Reading, entry: Entry) -> None:
         ConfigError: it did.
     """
     one = entry
-    while (parent := one.trial.user_attrs.get("parent")) is not None:
-        before = reading.trial(parent)
-        if before.trial.user_attrs["member"] != one.trial.user_attrs["member"]:
+    while one.parent is not None:
+        before = reading.trial(one.parent)
+        if before.member != one.member:
             folder = reading.folder_of(entry)
             raise ConfigError(
                 "A trial that is to be trained again must have trained its own agent from the "
-                f"start, but trial {entry.number} goes on with that of trial {parent}. Its "
+                f"start, but trial {entry.number} goes on with that of trial {before.number}. Its "
                 f"schedule can be trained as another agent: sweeprl run --config "
                 f"{folder}/config.json --root-dir DIR"
             )

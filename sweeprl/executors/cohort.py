@@ -133,11 +133,14 @@ class CohortModule(LearningModule):
 
     def _keep_to_schedules(self) -> None:
         for lane in self._occupied():
-            seat, env_steps = self.seats[lane], int(self.data.env_steps[lane])
-            if seat is None or seat.config.num_changes(env_steps) == seat.num_changes:
+            seat = self.seats[lane]
+            if seat is None or not seat.config.schedule:
                 continue
-            seat.num_changes = seat.config.num_changes(env_steps)
-            self.learner.adjust(lane, self._frame_of(seat.config.at(env_steps)))
+            env_steps = int(self.data.env_steps[lane])
+            num = seat.config.num_changes(env_steps)
+            if num != seat.num_changes:
+                self.learner.adjust(lane, self._frame_of(seat.config.at(env_steps)))
+                seat.num_changes = num
 
     def on_train_end(self) -> None:
         """Ends the trials that a callback has broken off."""

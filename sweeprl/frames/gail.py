@@ -34,6 +34,7 @@ from sweeprl.config import (
     EnvSpec,
     Float,
     FrameConfig,
+    Inert,
     MultiDiscrete,
     PowerOfTwo,
     Traced,
@@ -87,9 +88,9 @@ class GAILConfig(FrameConfig):
     """Torch device that keeps them."""
     expert_replay_buffer: None = None
     """Kept for configs of the predecessor; only null, the buffer is the engine's own."""
-    visualize: bool = False
+    visualize: Annotated[bool, Inert()] = False
     """Kept for configs of the predecessor; has no effect."""
-    visualize_dir: str = ""
+    visualize_dir: Annotated[str, Inert()] = ""
     """Kept for configs of the predecessor; has no effect."""
 
     @model_validator(mode="after")

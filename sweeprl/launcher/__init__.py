@@ -1,7 +1,7 @@
 """Training with PyTorch Lightning: one trial, and what trainings of many trials share."""
 
 from sweeprl.launcher.callbacks import StopOnSignal
-from sweeprl.launcher.checkpoint import lightning_checkpoint, save_checkpoint
+from sweeprl.launcher.checkpoint import inherit, lightning_checkpoint, save_checkpoint
 from sweeprl.launcher.devices import choose_device
 from sweeprl.launcher.evaluation import evaluate
 from sweeprl.launcher.launching import (
@@ -34,6 +34,7 @@ __all__ = [
     "crossed",
     "evaluate",
     "global_rng",
+    "inherit",
     "launch",
     "lightning_checkpoint",
     "loader",

@@ -59,14 +59,18 @@ def evaluate(
             torch.load(folder.best, map_location="cpu", weights_only=True)["weights"]
         )
         data = extension.create_dataset(learner, config, "test")
-        played = list(data)
+        returns, played = [], []
+        for result in data:
+            returns.append(result.episodes[0].total)
+            if save_trajectories is not None:
+                played.append(result.transitions)
         data.copies.close()
     if save_trajectories is not None:
-        trajectories = Trajectories.of([result.transitions for result in played])
+        trajectories = Trajectories.of(played)
         spec = learner.frame.spec
         replace_file(Path(save_trajectories), lambda file: trajectories.save(file, spec))
     made = [path for path, time in _films(folder).items() if before.get(path) != time]
-    return [result.episodes[0].total for result in played], sorted(made)
+    return returns, sorted(made)
 
 
 def _films(folder: TrialFolder) -> dict[Path, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -160,33 +159,6 @@ class TrialFolder:
                 "Choose another one."
             )
 
-    def inherit(self, parent: TrialFolder, config: TrialConfig) -> None:
-        """Makes this the folder of a trial that goes on from another one's checkpoint.
-
-        Args:
-            parent: folder of the other one, which is left as it is.
-            config: differs from that one's in `schedule`, `seed`, `root_dir` and `max_env_steps`.
-
-        Raises:
-            ConfigError: there is no checkpoint to go on from.
-        """
-        if not parent.last.exists():
-            raise ConfigError(
-                f"A trial that goes on with another one's agent must find it, but "
-                f"'{parent.last}' is not there. Begin anew in another root_dir."
-            )
-        self.claim(overwrite=True)
-        changed = {name: getattr(config, name) for name in _MAY_DIFFER}
-        self.save_config(parent.load_config().model_copy(update=changed))
-        self.save_record(TrialRecord.begun(config, parent.load_record().config_folder, 0.0))
-        self.last.parent.mkdir(exist_ok=True)
-        names = ("metrics", "best", "last")  # the last one says that all are there
-        for own, other in ((getattr(self, name), getattr(parent, name)) for name in names):
-            if other.exists():
-                partial = own.with_suffix(".tmp")
-                shutil.copyfile(other, partial)
-                os.replace(partial, own)
-
     def _clear(self) -> None:
         for path in (self.config, self.record, self.metrics, self.root / "hparams.yaml"):
             path.unlink(missing_ok=True)
@@ -251,8 +223,6 @@ class TrialFolder:
             with self.record.open("r+", encoding="utf-8") as file:
                 file.write(text.ljust(_RECORD_ROOM) + "\n")
 
-
-_MAY_DIFFER = ("schedule", "seed", "root_dir", "max_env_steps")
 
 _WRITTEN = {
     "checkpoints": "*.ckpt",

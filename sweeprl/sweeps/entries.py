@@ -80,6 +80,18 @@ class Entry:
         return generation
 
     @property
+    def member(self) -> int | None:
+        """Of a population's trial, which of its agents it is."""
+        member: int | None = self.trial.user_attrs.get("member")
+        return member
+
+    @property
+    def parent(self) -> int | None:
+        """Number of the trial with whose agent it goes on."""
+        parent: int | None = self.trial.user_attrs.get("parent")
+        return parent
+
+    @property
     def scores(self) -> dict[int, float]:
         """By seed, of those that are trained to the end."""
         so_far = self.outcome or self.trial.user_attrs.get("so_far", {})

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeprl.config import Range, TrialConfig, merge, traced_of
 from sweeprl.errors import ConfigError
-from sweeprl.launcher import TrialFolder
+from sweeprl.launcher import TrialFolder, inherit
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.optuna import suggest
 from sweeprl.search_spaces.parameters import short
@@ -38,12 +38,20 @@ _SHARE = 0.2
 """Of a generation, that copies, and that is copied."""
 
 
+_NEEDS: dict[str, tuple[Any, ...]] = {
+    "pruner": ("none", "auto"),
+    "seeds": (1, "1", "auto"),
+    "objectives": (("score",),),
+}
+"""What other settings of the sweep may be; the last is what they are if left out."""
+
+
 def check_population(
     base: TrialConfig,
     space: SearchSpace,
     members: int | None,
     generations: int,
-    **others: tuple[Any, Sequence[Any]],
+    others: Mapping[str, Any],
 ) -> None:
     """Refuses a population that cannot evolve.
 
@@ -52,16 +60,16 @@ def check_population(
         space: what may be proposed.
         members: of a generation.
         generations: of the population.
-        others: further settings of the sweep: what is given, and what may be.
+        others: the settings of the sweep that `_NEEDS` names.
 
     Raises:
         ConfigError: saying what it lacks.
     """
-    for name, (given, allowed) in others.items():
-        if given not in allowed:
+    for name, allowed in _NEEDS.items():
+        if others[name] not in allowed:
             raise ConfigError(
-                f"Population-based training must have {name} {allowed[-1]!r}, but got {given!r}. "
-                "Leave it out."
+                f"Population-based training must have {name} {allowed[-1]!r}, but got "
+                f"{others[name]!r}. Leave it out."
             )
     if members is None or members < 2:
         raise ConfigError(
@@ -177,7 +185,10 @@ class Population(Stage):
         """Drops what nobody can go on from any more: of some frames, millions of transitions."""
         for entry in entries:
             if entry.generation == generation:
-                TrialFolder(self._folder / f"{entry.number:04}").last.unlink(missing_ok=True)
+                self._trial(entry.number).last.unlink(missing_ok=True)
+
+    def _trial(self, number: int) -> TrialFolder:
+        return TrialFolder(self._folder / f"{number:04}")
 
     def _given(self, member: int) -> dict[str, Any]:
         """What a first member does not leave to the sampler."""
@@ -239,7 +250,7 @@ class Population(Stage):
     def config(self, job: Job, seeds: Sequence[int]) -> TrialConfig:
         """The proposal up to the generation's end, in a folder that holds the parent's agent."""
         known = job.trial.user_attrs
-        folder = TrialFolder(self._folder / f"{job.number:04}")
+        folder = self._trial(job.number)
         own = {
             "root_dir": str(folder.root),
             "seed": seeds[0],
@@ -247,7 +258,7 @@ class Population(Stage):
         }
         config = merge(self._base, {**job.params, **own})
         if "parent" in known and not folder.last.exists():
-            folder.inherit(TrialFolder(self._folder / f"{known['parent']:04}"), config)
+            inherit(folder, self._trial(known["parent"]), config)
         return config
 
     def goes_on(self, job: Job) -> bool:

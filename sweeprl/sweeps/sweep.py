@@ -119,9 +119,7 @@ class Sweep:
                 self.space,
                 trials,
                 generations,
-                pruner=(pruner, ("none", "auto")),
-                seeds=(seeds, (1, "1", "auto")),
-                objectives=(tuple(objectives), (("score",),)),
+                {"pruner": pruner, "seeds": seeds, "objectives": tuple(objectives)},
             )
             seeds, sampler, pruner = trials or 0, "random", "none"
         self._budget = SweepBudget(trials, env_steps, seconds, confirmation)

@@ -6,7 +6,14 @@ import pytest
 from torch import nn
 
 from sweeprl import registry
-from sweeprl.config import ReplayConfig, RolloutConfig, SearchConfig, TransitionConfig, build
+from sweeprl.config import (
+    ReplayConfig,
+    RolloutConfig,
+    SearchConfig,
+    TransitionConfig,
+    build,
+    inert,
+)
 from sweeprl.errors import ConfigError
 
 FRAMES = list(registry.frames.names())
@@ -18,6 +25,29 @@ REPLAY = [name for name in FRAMES if issubclass(registry.frames.get(name).Config
 
 def config_of(frame, **settings):
     return build(registry.frames.get(frame).Config, settings, "frame_config")
+
+
+OTHERS = {
+    "visualize": True,
+    "visualize_dir": "somewhere",
+    "use_jit": False,
+    "pool_type": "process",
+    "pool_size": 4,
+    "noise_size": 4,
+    "noise_seed": 4,
+    "sample_seed": 4,
+    "criterion": "L1Loss",
+    "criterion_args": [1],
+    "criterion_kwargs": {"beta": 1},
+}
+
+
+@pytest.mark.parametrize(
+    "frame, name", [(f, n) for f in FRAMES for n in inert(registry.frames.get(f).Config)]
+)
+def test_a_setting_without_effect_says_so(frame, name):
+    with pytest.warns(UserWarning, match=rf"frame_config\.{name}=.* has no effect.*Leave it out"):
+        config_of(frame, **{name: OTHERS[name]})
 
 
 @pytest.mark.parametrize("frame", FRAMES)

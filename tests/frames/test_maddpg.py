@@ -226,16 +226,6 @@ def test_wrong_settings_are_refused(settings, message):
         maddpg(**settings).networks()
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{"use_jit": False}, {"pool_type": "process"}, {"pool_size": 4}, {"visualize": True}],
-)
-def test_a_setting_without_effect_says_so(settings):
-    (name,) = settings
-    with pytest.warns(UserWarning, match=rf"frame_config\.{name}=.* has no effect.*Leave it out"):
-        maddpg(**settings)
-
-
 def test_the_target_networks_of_all_agents_follow():
     frame = maddpg(update_rate=None, update_steps=1, sub_policy_num=1, normalize_reward=True)
     learner = Learner([frame], [0])
