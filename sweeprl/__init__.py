@@ -1,13 +1,10 @@
-"""Hyperparameter sweeps for reinforcement learning.
-
-Names are imported when they are first used, so that `sweeprl --help` costs no torch.
-"""
+"""Hyperparameter sweeps for reinforcement learning."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sweeprl.lazy import on_first_use
 from sweeprl.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -27,6 +24,8 @@ if TYPE_CHECKING:
     from sweeprl.sweeps import Sweep, SweepResult
     from sweeprl.trials import MemoryReporter, Reporter, Trial, TrialOutcome, run_trial
     from sweeprl.trials.optuna import OptunaObjective
+else:
+    __getattr__, __dir__ = on_first_use(__name__)
 
 __all__ = [
     "ConfigError",
@@ -56,42 +55,3 @@ __all__ = [
     "run_trial",
     "save_config",
 ]
-
-_HOMES = {
-    "ConfigError": "sweeprl.errors",
-    "InProcessExecutor": "sweeprl.executors",
-    "LanesExecutor": "sweeprl.executors",
-    "MemoryReporter": "sweeprl.trials",
-    "OptunaObjective": "sweeprl.trials.optuna",
-    "ProcessExecutor": "sweeprl.executors",
-    "Reporter": "sweeprl.trials",
-    "SearchSpace": "sweeprl.search_spaces",
-    "Sweep": "sweeprl.sweeps",
-    "SweepFailed": "sweeprl.errors",
-    "SweepRLError": "sweeprl.errors",
-    "SweepResult": "sweeprl.sweeps",
-    "Trial": "sweeprl.trials",
-    "TrialConfig": "sweeprl.config",
-    "TrialFailed": "sweeprl.errors",
-    "TrialOutcome": "sweeprl.trials",
-    "TrialRecord": "sweeprl.launcher",
-    "evaluate": "sweeprl.launcher",
-    "generate_algorithm_config": "sweeprl.config",
-    "generate_env_config": "sweeprl.config",
-    "generate_training_config": "sweeprl.config",
-    "launch": "sweeprl.launcher",
-    "load_config": "sweeprl.config",
-    "merge": "sweeprl.config",
-    "run_trial": "sweeprl.trials",
-    "save_config": "sweeprl.config",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sweeprl' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])

@@ -14,7 +14,7 @@ PACKAGE = Path(sweeprl.__file__).parent
 
 LAYERS = [
     # errors stands above registry, which raises them.
-    {"errors", "version"},
+    {"errors", "lazy", "version"},
     {"endings"},
     {"registry"},
     {"config"},
@@ -40,6 +40,7 @@ LAZY = "__init__"
 
 FORBIDDEN = {
     "errors": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
+    "lazy": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
     "endings": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
     "registry": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
     "config": {"torch", "gymnasium", "pytorch_lightning"},

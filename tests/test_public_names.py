@@ -54,34 +54,20 @@ def test_all_lists_what_the_module_defines(name):
     assert public - COMMANDS.get(name, set()) <= set(listed)
 
 
-@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.parametrize("name", ["sweeprl", *PACKAGES])
 def test_a_package_lists_what_it_imports(name):
     package = importlib.import_module(name)
-    imported = {
-        alias.asname or alias.name
-        for node in tree(package).body
+    homes = {
+        alias.name: node.module
+        for block in tree(package).body
+        for node in (block.body if isinstance(block, ast.If) else [block])
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{name}.")
         for alias in node.names
     }
-    assert imported <= set(package.__all__)
-
-
-def test_the_top_level_names_have_homes():
-    assert sorted(sweeprl._HOMES, key=isort_key) == sweeprl.__all__
-    for name, home in sweeprl._HOMES.items():
-        assert getattr(sweeprl, name) is getattr(importlib.import_module(home), name)
-        assert name in dir(sweeprl)
-
-
-def test_the_names_for_type_checkers_are_the_same():
-    (block,) = [node for node in tree(sweeprl).body if isinstance(node, ast.If)]
-    imported = {
-        alias.name: node.module
-        for node in block.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    assert imported.keys() == sweeprl._HOMES.keys()
+    assert homes.keys() - {"__version__", "on_first_use"} <= set(package.__all__)
+    for one, home in homes.items():
+        assert getattr(package, one) is getattr(importlib.import_module(home), one)
+        assert one in dir(package)
 
 
 def test_an_unknown_top_level_name_is_an_attribute_error():

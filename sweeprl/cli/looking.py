@@ -252,7 +252,7 @@ def _all_of(reading: Reading, entry: Entry) -> dict[str, Any]:
 def _told(reading: Reading, entry: Entry) -> Iterator[tuple[str, str]]:
     from sweeprl.cli.tables import parameter_lines
     from sweeprl.sweeps.drawing import along, number, sparkline
-    from sweeprl.trials.optuna import budget_of
+    from sweeprl.trials.budget import budget_of
 
     facts = _all_of(reading, entry)
     reason = f": {facts['reason']}" if facts["reason"] else ""

@@ -16,10 +16,9 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import TrialFailed
-from sweeprl.launcher.checkpoint import replace_file
 from sweeprl.launcher.learning import LearningModule
 from sweeprl.launcher.module import TrialModule
-from sweeprl.launcher.record import TrialFolder
+from sweeprl.launcher.record import TrialFolder, replace_file
 
 __all__ = [
     "LastCheckpoint",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,9 @@ import torch
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError
-from sweeprl.launcher.record import TrialFolder, TrialRecord, versions
+from sweeprl.launcher.record import TrialFolder, TrialRecord, replace_file, versions
 
-__all__ = ["inherit", "lightning_checkpoint", "replace_file", "save_checkpoint"]
-
-
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file beside `path` and moves it there; a reader finds the old one or the new one."""
-    temporary = path.with_suffix(".tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+__all__ = ["inherit", "lightning_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:

@@ -11,9 +11,8 @@ from sweeprl.config import TrialConfig
 from sweeprl.envs import EnvExtension
 from sweeprl.errors import ConfigError
 from sweeprl.frames import Trajectories
-from sweeprl.launcher.checkpoint import replace_file
 from sweeprl.launcher.launching import build_learner
-from sweeprl.launcher.record import TrialFolder
+from sweeprl.launcher.record import TrialFolder, replace_file
 from sweeprl.launcher.surroundings import quiet, threads
 from sweeprl.networks import Resolver, caller_globals
 from sweeprl.registry import importable

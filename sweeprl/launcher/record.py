@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sweeprl.config import Config, TrialConfig, build, load_config, save_config
 from sweeprl.errors import ConfigError
 from sweeprl.registry import importable
 from sweeprl.version import __version__
 
-__all__ = ["Row", "TrialFolder", "TrialRecord", "versions"]
+__all__ = ["Row", "TrialFolder", "TrialRecord", "replace_file", "versions"]
 
 
 Row = tuple[int, dict[str, float]]
@@ -240,3 +241,13 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Writes a file beside `path` and moves it there; a reader finds the old one or the new one."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from sweeprl.nni.sections import assessor_section, check_together, tuner_section
 from sweeprl.nni.warm import check_warm
 from sweeprl.search_spaces import SearchSpace, to_nni
 from sweeprl.search_spaces.corners import corners
+from sweeprl.trials.budget import budget_of, learning_starts
 
 __all__ = ["ExperimentFolder", "write_experiment"]
 
@@ -103,8 +104,6 @@ def write_experiment(
         ConfigError: a setting is wrong, the tuner cannot search the space, or trials could not
             import what the config names.
     """
-    from sweeprl.trials.optuna import budget_of  # which imports torch
-
     files = ExperimentFolder(Path(folder))
     budget_of(config)
     if space is None:
@@ -182,8 +181,6 @@ def _platform(config: TrialConfig, remote: Remote | None, gpus: Gpus) -> dict[st
 
 def _random_reports(config: TrialConfig, space: SearchSpace) -> int:
     """The most reports that a trial of the space may make before it learns."""
-    from sweeprl.trials.optuna import learning_starts
-
     extremes = corners(space.narrowed(config).parameters)
     trials = [merge(config, space.resolve(config, corner.params)) for corner in extremes]
     return max(

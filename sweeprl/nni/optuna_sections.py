@@ -35,7 +35,7 @@ def optuna_tuner(
         UnknownNameError: there is no such sampler.
         ConfigError: the tuner takes no such argument, or must not have it.
     """
-    from sweeprl.sweeps.samplers import sampler_for  # which imports torch
+    from sweeprl.sweeps.samplers import sampler_for  # which imports Optuna
 
     sampler_for(space, sampler)
     arguments = _arguments("tuner", {"sampler": sampler}, given, ("seed", "root_dir", "storage"))
@@ -56,7 +56,7 @@ def optuna_assessor(
         UnknownNameError: there is no such pruner.
         ConfigError: there is nothing to be pruned by, or no study to be pruned in.
     """
-    from sweeprl.sweeps.pruners import pruner_for  # which imports torch
+    from sweeprl.sweeps.pruners import pruner_for  # which imports Optuna
 
     if not is_optuna(tuner):
         raise ConfigError(

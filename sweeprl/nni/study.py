@@ -31,8 +31,9 @@ from sweeprl.sweeps.confirmation import ranking
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.folder import SweepFolder, runs_of
 from sweeprl.sweeps.result import result_of
+from sweeprl.trials.budget import budget_of, learning_starts
 from sweeprl.trials.nni import GIVEN, TRIAL_NUMBER
-from sweeprl.trials.optuna import OptunaReporter, budget_of, learning_starts
+from sweeprl.trials.optuna import OptunaReporter
 
 __all__ = ["ExperimentStudy", "conclude", "link"]
 

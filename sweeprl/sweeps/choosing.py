@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sweeprl import registry
 from sweeprl.config import TrialConfig, merge
@@ -17,7 +19,7 @@ from sweeprl.launcher import build_frame
 from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 
-__all__ = ["check_executor", "choose_executor"]
+__all__ = ["check_executor", "choose_executor", "opened_executor"]
 
 _NAMES = ("auto", "lanes", "processes", "in-process")
 
@@ -99,3 +101,35 @@ def _largest_cohort(base: TrialConfig, space: SearchSpace) -> int:
     drawn = [merge(base, space.resolve(base, space.sample(rng))) for _ in range(_DRAWS)]
     cohorts = [cohort_of(config) for config in drawn]
     return max(cohorts.count(cohort) for cohort in set(cohorts))
+
+
+@contextmanager
+def opened_executor(
+    executor: str | Executor,
+    base: TrialConfig,
+    space: SearchSpace,
+    config_folder: str,
+    say: Callable[[str], None],
+    **options: Any,
+) -> Iterator[Executor]:
+    """Makes the executor called so; one of the caller's own is used, and left open.
+
+    Args:
+        executor: its name, or an executor.
+        base: the config of the sweep.
+        space: what its trials may differ in.
+        config_folder: a folder whose modules the config may name.
+        say: takes lines meant for the user.
+        options: for `choose_executor`.
+    """
+    if not isinstance(executor, str):
+        yield executor
+        return
+    chosen, reason = choose_executor(
+        executor, base, space, config_folder=config_folder, say=say, **options
+    )
+    say(f"{type(chosen).__name__}: {reason}.")
+    try:
+        yield chosen
+    finally:
+        chosen.close()

@@ -9,16 +9,16 @@ from typing import Any
 from sweeprl.errors import ConfigError
 from sweeprl.executors import Executor
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.choosing import check_executor
+from sweeprl.sweeps.choosing import check_executor, opened_executor
 from sweeprl.sweeps.confirmation import candidates
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.folder import SweepFolder, runs_of
-from sweeprl.sweeps.opening import opened_executor, opened_storage, quiet_optuna
+from sweeprl.sweeps.opening import opened_storage, quiet_optuna
 from sweeprl.sweeps.progress import NoView, Progress, SweepView
 from sweeprl.sweeps.result import SweepResult
 from sweeprl.sweeps.session import Session
 from sweeprl.sweeps.slot import slot
-from sweeprl.trials.optuna import budget_of
+from sweeprl.trials.budget import budget_of
 
 __all__ = ["confirm"]
 

@@ -18,7 +18,8 @@ from sweeprl.sweeps.entries import Entry, entries_of, is_repeated_twice, root_of
 from sweeprl.sweeps.progress import Progress
 from sweeprl.sweeps.stage import Job, Stage
 from sweeprl.trials import Reporter, Trial, TrialOutcome
-from sweeprl.trials.optuna import Failures, OptunaReporter, budget_of, learning_starts
+from sweeprl.trials.budget import budget_of, learning_starts
+from sweeprl.trials.optuna import Failures, OptunaReporter
 
 __all__ = ["Coordinator"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, did_you_mean
 from sweeprl.sweeps.stage import Job
-from sweeprl.trials.optuna import budget_of
+from sweeprl.trials.budget import budget_of
 
 __all__ = ["Objective", "objectives_of"]
 

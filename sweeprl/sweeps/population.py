@@ -30,7 +30,7 @@ from sweeprl.sweeps.budget import Clock, SweepBudget
 from sweeprl.sweeps.entries import Entry
 from sweeprl.sweeps.exploring import explored
 from sweeprl.sweeps.stage import Job, Stage
-from sweeprl.trials.optuna import budget_of
+from sweeprl.trials.budget import budget_of
 
 __all__ = ["Population", "check_population"]
 

@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError
 from sweeprl.sweeps.samplers import load_class
-from sweeprl.trials.optuna import budget_of, learning_starts
+from sweeprl.trials.budget import budget_of, learning_starts
 
 __all__ = ["PRUNERS", "default_pruner", "make_pruner", "pruner_for"]
 

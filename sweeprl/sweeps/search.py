@@ -17,7 +17,7 @@ from sweeprl.sweeps.entries import Entry, root_of
 from sweeprl.sweeps.objectives import Objective
 from sweeprl.sweeps.seeds import PairedTest, SeedPlan
 from sweeprl.sweeps.stage import Job, Stage
-from sweeprl.trials.optuna import budget_of
+from sweeprl.trials.budget import budget_of
 
 __all__ = ["Search", "enqueue_given"]
 

@@ -20,7 +20,8 @@ from sweeprl.sweeps.progress import Progress
 from sweeprl.sweeps.result import SweepResult, result_of
 from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS
 from sweeprl.sweeps.stage import Stage
-from sweeprl.trials.optuna import Failures, budget_of
+from sweeprl.trials.budget import budget_of
+from sweeprl.trials.optuna import Failures
 
 __all__ = ["Session"]
 

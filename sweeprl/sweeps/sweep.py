@@ -17,11 +17,11 @@ from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.optuna import encode
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.choosing import check_executor
+from sweeprl.sweeps.choosing import check_executor, opened_executor
 from sweeprl.sweeps.declaration import agree, declaration_of, declared_seed_plan
 from sweeprl.sweeps.folder import SweepFolder
 from sweeprl.sweeps.objectives import objectives_of
-from sweeprl.sweeps.opening import opened_executor, opened_storage, quiet_optuna
+from sweeprl.sweeps.opening import opened_storage, quiet_optuna
 from sweeprl.sweeps.population import Population, check_population
 from sweeprl.sweeps.progress import NoView, Progress, SweepView
 from sweeprl.sweeps.pruners import pruner_for
@@ -33,7 +33,7 @@ from sweeprl.sweeps.session import Session
 from sweeprl.sweeps.slot import slot
 from sweeprl.sweeps.stage import Stage
 from sweeprl.sweeps.storage import address
-from sweeprl.trials.optuna import budget_of
+from sweeprl.trials.budget import budget_of
 
 __all__ = ["Sweep"]
 

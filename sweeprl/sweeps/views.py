@@ -7,7 +7,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,10 +15,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeprl.launcher.views import ViewName
 from sweeprl.sweeps.drawing import along, duration, interval_text, number, sparkline
 from sweeprl.sweeps.progress import Event, Progress, RunningTrial
 from sweeprl.sweeps.statistics import bootstrap_interval
+
+if TYPE_CHECKING:
+    from sweeprl.launcher.views import ViewName
 
 __all__ = [
     "EventView",

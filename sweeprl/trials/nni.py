@@ -14,7 +14,7 @@ from typing import Any
 
 from sweeprl.config import TrialConfig
 from sweeprl.config.io import read_mapping
-from sweeprl.launcher.checkpoint import replace_file
+from sweeprl.launcher.record import replace_file
 from sweeprl.search_spaces.nni import decode_nni, from_nni
 from sweeprl.trials.backend import Proposal, TunerBackend
 from sweeprl.trials.nni_channel import Channel

@@ -9,40 +9,16 @@ from pathlib import Path
 
 import optuna
 
-from sweeprl.config import ReplayConfig, RolloutConfig, TrialConfig
+from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, SweepFailed
 from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.optuna import suggest
+from sweeprl.trials.budget import budget_of, learning_starts
 from sweeprl.trials.reporter import Reporter
-from sweeprl.trials.running import run_trial
 from sweeprl.trials.trial import TrialOutcome
 
-__all__ = ["Failures", "OptunaObjective", "OptunaReporter", "budget_of", "learning_starts"]
-
-
-def budget_of(config: TrialConfig) -> int:
-    """Returns the environment steps of every trial; trials of equal budgets can be compared.
-
-    Raises:
-        ConfigError: the config sets no such limit.
-    """
-    if config.max_env_steps is None:
-        raise ConfigError(
-            "max_env_steps must be set where trials are compared, so that all have the same "
-            "budget, but it is null. Set it, 50000 for example."
-        )
-    return config.max_env_steps
-
-
-def learning_starts(config: TrialConfig) -> int:
-    """Returns the environment steps before the first update."""
-    experience = config.frame_config.experience
-    if isinstance(experience, ReplayConfig):
-        return experience.warmup_steps
-    if isinstance(experience, RolloutConfig):
-        return experience.rollout_steps * config.num_envs
-    return 0
+__all__ = ["Failures", "OptunaObjective", "OptunaReporter"]
 
 
 class OptunaReporter(Reporter):
@@ -175,6 +151,8 @@ class OptunaObjective:
             SweepFailed: too many trials in a row have failed in the same way.
             ConfigError: the study does not maximise one objective.
         """
+        from sweeprl.trials.running import run_trial  # which imports torch, unlike the reporter
+
         if trial.study.directions != [optuna.study.StudyDirection.MAXIMIZE]:
             found = [direction.name.lower() for direction in trial.study.directions]
             raise ConfigError(

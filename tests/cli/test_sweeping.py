@@ -240,7 +240,7 @@ def test_a_signal_while_nothing_trains_ends_cleanly_too(sweep, monkeypatch):
     def interrupted(*arguments, **settings):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("sweeprl.sweeps.opening.choose_executor", interrupted)
+    monkeypatch.setattr("sweeprl.sweeps.choosing.choose_executor", interrupted)
     before = signal.getsignal(signal.SIGTERM)
     result = sweep("--trials", 2)
     assert result.code == 128 + signal.SIGTERM

@@ -150,7 +150,7 @@ def test_trials_that_run_at_once_get_a_gpu_each(home, tmp_path, monkeypatch):
     folder = write_folder(
         tmp_path / "folder", TRIAL, trialGpuNumber=1, trainingService=section, maxTrialNumber=4
     )
-    outcome = watch(create(folder, free_port()), lambda line: None, max_resumes=0)
+    outcome = watch(create(folder, free_port()), print, max_resumes=0)
     assert outcome.trials.startswith("4 trials: 4 succeeded")
     used = {path.name.split("-")[1]: path.read_text() for path in folder.glob("gpu-*")}
     assert used == {"0": "1", "1": "1"}  # both, and no two trials at once

@@ -256,7 +256,7 @@ def test_a_real_experiment_whose_labels_are_wrong_is_repaired(home, base, tmp_pa
     random = {"name": "Random", "classArgs": {"seed": 1}}
     files.config.write_text(yaml.safe_dump({**content, "trialCommand": command, "tuner": random}))
     experiment = find(create(files.root, free_port()))
-    assert watch(experiment.id, lambda line: None).status == "done"
+    assert watch(experiment.id, print).status == "done"
     result = cli("nni", "import", experiment.id)
     assert result.code == 0, result.err
     reading = read_sweep(experiment.folder / "sweep")

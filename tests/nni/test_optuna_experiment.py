@@ -83,13 +83,13 @@ def test_an_experiment_is_stopped_resumed_and_read_as_a_sweep(home, base, tmp_pa
         pointer = root / "sweep.json"
         return pointer.exists() and "pruned" in read_sweep(root).counts
 
-    assert watch(experiment.id, lambda line: None, should_stop=has_pruned).status == "stopped"
+    assert watch(experiment.id, print, should_stop=has_pruned).status == "stopped"
     before = check_pairs(root)
     assert (before[1], before[2]) == ("failed", "pruned")
     assert read_sweep(root).result.status == "stopped"
 
     resume(experiment.id, free_port())
-    outcome = watch(experiment.id, lambda line: None)
+    outcome = watch(experiment.id, print)
     assert (outcome.status, outcome.reason) == ("done", "all trials have ended")
     assert not find_processes(experiment.id)
     expected = {0: "finished", 1: "failed", 2: "pruned", 3: "finished", 4: "finished"}

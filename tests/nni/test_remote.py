@@ -105,7 +105,7 @@ def test_trials_over_ssh_train_with_their_own_parameters(
         seen.update(labels(experiment))
         return False
 
-    outcome = watch(experiment.id, lambda line: None, should_stop=look)
+    outcome = watch(experiment.id, print, should_stop=look)
     assert outcome.status == "done"
     assert outcome.trials.startswith("3 trials: 1 failed, 2" if num_failed else "3 trials: 3")
     trained = {path.parent.name: path.parent for path in machine_home.rglob("nni.json")}

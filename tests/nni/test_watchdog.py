@@ -81,7 +81,7 @@ def test_a_tuner_with_nothing_to_propose_is_the_end_of_a_done_experiment(home, t
     space = {"x": {"_type": "choice", "_value": [1, 2]}}
     settings = {"searchSpaceFile": None, "searchSpace": space, "tuner": {"name": "GridSearch"}}
     experiment = begun(tmp_path / "folder", **settings)
-    outcome = watched(experiment, lambda line: None)
+    outcome = watched(experiment, print)
     assert outcome.status == "done"
     assert outcome.reason == "the tuner has no more trials to propose"
     assert outcome.trials.startswith("2 trials: 2 succeeded; best 2 by trial")

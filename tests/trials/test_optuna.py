@@ -108,7 +108,7 @@ class Signal(Callback):
 
 
 def test_ctrl_c_leaves_no_trial_running(base, monkeypatch):
-    import sweeprl.trials.optuna as module
+    import sweeprl.trials.running as module
 
     run = module.run_trial
     monkeypatch.setattr(

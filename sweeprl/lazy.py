@@ -1,0 +1,46 @@
+"""Packages whose names are imported when they are first used (PEP 562).
+
+So what only looks or commands costs neither torch nor Lightning: `sweeprl --help`, `sweeprl best`,
+and what NNI runs beside its trials.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["on_first_use"]
+
+
+def on_first_use(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Returns a package's `__getattr__` and `__dir__`, for the names under `if TYPE_CHECKING:`.
+
+    They stand there as in any other package, once, for people and type checkers.
+    """
+    homes = _homes(package)
+    own = vars(sys.modules[package])
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        own[name] = getattr(importlib.import_module(homes[name]), name)
+        return own[name]
+
+    return find, lambda: sorted({*own, *homes})
+
+
+def _homes(package: str) -> dict[str, str]:
+    """The module of each name."""
+    source = inspect.getsource(sys.modules[package])
+    return {
+        alias.name: node.module
+        for block in ast.parse(source).body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }

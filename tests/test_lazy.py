@@ -1,0 +1,29 @@
+"""What commands import: nobody waits for torch who only looks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+TRAINING = {"pytorch_lightning", "torch"}
+
+LIGHT = {
+    "sweeprl": TRAINING | {"optuna", "pydantic"},
+    "sweeprl.cli.app": TRAINING | {"optuna", "pydantic"},
+    "sweeprl.cli.reading": TRAINING,
+    "sweeprl.nni": TRAINING | {"optuna"},
+    "sweeprl.nni.tuner": TRAINING,
+    "sweeprl.nni.assessor": TRAINING,
+    "sweeprl.nni.opening": TRAINING,
+    "sweeprl.sweeps.views": TRAINING,
+    "sweeprl.frames": {"pytorch_lightning"},
+}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_a_module_that_trains_nothing_does_not_import_what_trains(module):
+    code = f"import sys, {module}; print(*sys.modules)"
+    found = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert LIGHT[module].isdisjoint(found)
