@@ -5,10 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +30,10 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEX
 
 _FAREWELL_SECONDS = 8.0
 """How long a worker that is closed may take before it is killed."""
+
+
+_LONGEST_FOLDER = 70
+"""Characters of the folder for temporary files; sockets in it may have 107 in all."""
 
 
 class Ending(NamedTuple):
@@ -106,10 +113,11 @@ class Worker:
     def __post_init__(self) -> None:
         _refuse_in_main_script()
         resource_tracker.ensure_running()  # its start would let signals through again
-        context: Any = multiprocessing.get_context("spawn")
+        context = _context()
         self.pipe, there = context.Pipe()
-        self._process = context.Process(target=work, args=(there,), name="sweeprl-worker")
         with _one_thread(), _signals_blocked():
+            arguments = (there, dict(os.environ))
+            self._process = context.Process(target=work, args=arguments, name="sweeprl-worker")
             self._process.start()
         there.close()
 
@@ -199,6 +207,19 @@ def _refuse_in_main_script() -> None:
             "A worker imports the main script anew, so that ProcessExecutor.run must stand under "
             'if __name__ == "__main__": in it, but it does not.'
         )
+
+
+@cache
+def _context() -> Any:
+    """How workers begin: forked from a process that has imported what they need and done no more.
+
+    All of them together cost the time and the memory of one import.
+    """
+    if sys.platform != "linux" or len(tempfile.gettempdir()) > _LONGEST_FOLDER:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__])
+    return context
 
 
 @contextmanager

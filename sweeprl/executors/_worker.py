@@ -133,8 +133,15 @@ Message = Ready | Begun | Reported | Ended | Raised
 # ---- what a worker does
 
 
-def work(parent: Connection) -> None:
-    """Trains whatever the parent sends, until it sends nothing more, or a signal came too late."""
+def work(parent: Connection, environ: Mapping[str, str]) -> None:
+    """Trains whatever the parent sends, until it sends nothing more, or a signal came too late.
+
+    Args:
+        parent: the pipe to it.
+        environ: its environment variables, which a process that was forked lacks.
+    """
+    os.environ.clear()
+    os.environ.update(environ)
     if hasattr(os, "setsid"):
         os.setsid()  # a terminal's Ctrl-C is for the parent, which hands it on
     signals = _Signals()

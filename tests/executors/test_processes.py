@@ -8,14 +8,15 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import psutil
 import pytest
 import torch
 from filelock import FileLock
@@ -23,7 +24,7 @@ from torch import nn
 
 import sweeprl
 from sweeprl.errors import ConfigError, SweepRLError
-from sweeprl.executors import ProcessExecutor, _worker, processes
+from sweeprl.executors import ProcessExecutor, _pool, _worker, processes
 from sweeprl.executors._isolation import as_before
 from sweeprl.executors._worker import Raised
 from sweeprl.trials import MemoryReporter, Trial
@@ -366,20 +367,10 @@ def endless_trials(root):
     yield Trial(small_config(root / "long", **ENDLESS), MemoryReporter())
 
 
-def children(pid: int) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == pid and fields[0] != "Z":
-                found.append(int(path.parent.name))
-    return found
-
-
-def is_alive(pid: int) -> bool:
+def is_alive(process: psutil.Process) -> bool:
     try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
@@ -402,12 +393,44 @@ def test_nothing_outlives_a_killed_parent(tmp_path):
     )
     wait_until(lambda: (tmp_path / "long" / "checkpoints" / "last.ckpt").exists())
     wait_until(lambda: (tmp_path / "hangs" / "record.json").exists())
-    workers = children(process.pid)
-    assert len(workers) >= 2
+    descendants = psutil.Process(process.pid).children(recursive=True)
+    assert len(descendants) >= 3  # the workers, and what they were forked from
     process.kill()
     process.wait()
-    wait_until(lambda: not any(map(is_alive, workers)), seconds=2)
+    wait_until(lambda: not any(map(is_alive, descendants)), seconds=2)
     assert record(tmp_path / "long")["status"] == "running"
+
+
+class NoteSurroundings(gym.Wrapper):
+    """Writes beside the trial what its process was begun with."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        names = ("NOTED", "OMP_NUM_THREADS")
+        noted = [*(os.environ.get(name) for name in names), len(blocked), os.getcwd()]
+        Path(os.environ["NOTE"]).write_text(repr(noted))
+
+
+def test_a_worker_has_the_surroundings_of_the_moment_that_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOTE", str(tmp_path / "note"))
+    for value in ("1", "2"):
+        monkeypatch.setenv("NOTED", value)
+        monkeypatch.chdir(tmp_path)
+        wrapper = f"{__name__}.NoteSurroundings"
+        config = wrapped_config(tmp_path / value, wrapper, max_env_steps=30)
+        with ProcessExecutor(1) as executor:
+            run(executor, [config], [MemoryReporter()])
+        assert (tmp_path / "note").read_text() == repr([value, "1", 0, str(tmp_path)])
+
+
+def test_workers_that_a_long_path_keeps_from_sockets_are_begun_one_by_one(monkeypatch):
+    _pool._context.cache_clear()
+    monkeypatch.setattr(tempfile, "tempdir", "/" + 99 * "x")
+    try:
+        assert _pool._context().get_start_method() == "spawn"
+    finally:
+        _pool._context.cache_clear()
 
 
 # ---- the folder's lock
@@ -558,17 +581,21 @@ ProcessExecutor(1).run(endless_trials(Path("x")))
 """
 
 
-def test_a_script_without_a_guard_is_told_what_to_do(tmp_path, monkeypatch, capfd):
+def test_a_script_without_a_guard_is_told_what_to_do(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
-    reporter = MemoryReporter()
-    with pytest.raises(SweepRLError, match="must begin, but it ended with exit code 1"):
-        run(ProcessExecutor(1, say=print), [small_config(tmp_path / "0")], [reporter])
-    assert 'under if __name__ == "__main__": in it, but it does not' in capfd.readouterr().err
-    assert reporter.outcome.status == "stopped"
-    assert not (tmp_path / "0").exists()
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert 'under if __name__ == "__main__": in it, but it does not' in ended.stderr
+    assert "must begin, but it ended with exit code 1" in ended.stderr
+    assert list(tmp_path.iterdir()) == [script]
 
 
 # ---- trials as they come

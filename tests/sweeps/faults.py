@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeprl.sweeps import SweepFolder, entries_of
@@ -50,17 +51,11 @@ class Victim:
             self.errors = stream.read()
 
     def workers(self) -> list[int]:
-        """The processes that train."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                command = (folder / "cmdline").read_text()
-            except (OSError, ValueError):
-                continue
-            if parent == self.process.pid and "spawn_main" in command:
-                found.append(int(folder.name))
-        return found
+        """The processes that train: they lead their sessions."""
+        with suppress(psutil.Error):
+            found = psutil.Process(self.process.pid).children(recursive=True)
+            return [process.pid for process in found if leads_session(process.pid)]
+        return []
 
     def heard(self, kind: str) -> list[dict]:
         return [event for event in list(self.events) if event["event"] == kind]
@@ -87,6 +82,13 @@ class Victim:
         for reader in self._readers:
             reader.join(10)
         return code
+
+
+def leads_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def attempts_at(root_dir, storage=None) -> list[FrozenTrial]:
