@@ -239,7 +239,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Lets processes that begin here hear no signal until they are prepared for it."""
+    """Lets processes that begin here hear no signal until they allow it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

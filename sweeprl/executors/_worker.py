@@ -28,7 +28,18 @@ from sweeprl.launcher import StopOnSignal, TrialRecord
 from sweeprl.registry import importable
 from sweeprl.trials import MemoryReporter, Trial, train_seed
 
-__all__ = ["SIGNALS", "Begun", "Ended", "Job", "Message", "Raised", "Ready", "Reported", "work"]
+__all__ = [
+    "SIGNALS",
+    "Begun",
+    "Ended",
+    "Job",
+    "Message",
+    "Raised",
+    "Ready",
+    "Reported",
+    "unblock",
+    "work",
+]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Those that end a trial between two chunks."""
@@ -255,7 +266,7 @@ class _Signals(Callback):
         self._then: Callable[[int, FrameType | None], Any] | None = None
         for number in SIGNALS:
             signal.signal(number, self)
-        _unblock()  # the parent starts workers that are deaf until here
+        unblock()  # the parent starts workers that are deaf until here
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Python's call of a signal handler."""
@@ -276,7 +287,7 @@ class _Signals(Callback):
             yield
         finally:
             self._then, self._is_busy = None, False
-            _unblock()
+            unblock()
 
     def _hand_on(self) -> None:
         if self._then is not None and self.received is not None:
@@ -302,9 +313,10 @@ class _Signals(Callback):
             for number in SIGNALS:
                 signal.signal(number, self)
             self._hand_on()
-        _unblock()
+        unblock()
 
 
-def _unblock() -> None:
+def unblock() -> None:
+    """Lets this process hear the signals that its parent has blocked before it began."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from sweeprl import registry
-from sweeprl.config import AgentSpec, Continuous, Discrete, EnvSpec
+from sweeprl.config import AgentSpec, Continuous, Discrete, EnvSpec, build
 from sweeprl.engine import Learner
 from sweeprl.testing import random_transitions
+from tests.engine.agents import expert_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -19,6 +20,7 @@ SPECS = {
     "DQNPer": EnvSpec(4, Discrete(3)),
     "RAINBOW": EnvSpec(4, Discrete(3)),
     "PPO": EnvSpec(4, Discrete(3)),
+    "GAIL": EnvSpec(4, Discrete(3)),
     "TRPO": EnvSpec(4, Discrete(3)),
     "DDPG": EnvSpec(3, Continuous(2)),
     "TD3": EnvSpec(3, Continuous(2)),
@@ -38,6 +40,11 @@ SMALL = {
     "DQNPer": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "RAINBOW": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "PPO": dict(batch_size=8, rollout_steps=16),
+    "GAIL": dict(
+        batch_size=8,
+        expert_trajectory_path=str(expert_of(SPECS["GAIL"])),
+        PPO_config=dict(batch_size=8, rollout_steps=16),
+    ),
     "TRPO": dict(batch_size=8, rollout_steps=16),
     "DDPG": dict(batch_size=8, warmup_steps=0, replay_size=512),
     "TD3": dict(batch_size=8, warmup_steps=0, replay_size=512),
@@ -50,11 +57,15 @@ REPLAY = [name for name, settings in SMALL.items() if "replay_size" in settings]
 LANES = 5
 
 
-def learner(name, device, **settings):
+VARIED = {"ARS": ("noise_std_dev", 0.9), "GAIL": ("discriminator_learning_rate", 1e-3)}
+"""What lanes differ in, where it is not the discount."""
+
+
+def learner(name, device):
     frame = registry.frames.get(name)
-    own = "discount" if "discount" in frame.Config.model_fields else "noise_std_dev"
+    key, value = VARIED.get(name, ("discount", 0.9))
     frames = [
-        frame(frame.Config(**{**SMALL[name], **settings, own: 0.9 + 0.01 * lane}), SPECS[name])
+        frame(build(frame.Config, {**SMALL[name], key: value * (1 + 0.01 * lane)}), SPECS[name])
         for lane in range(LANES)
     ]
     return Learner(frames, range(LANES), device=device, replay_device=device, is_tolerant=True)

@@ -17,7 +17,7 @@ class Spy(Callback):
         self.root = trainer.strategy.root_device
 
 
-@pytest.mark.parametrize("frame", ["DQN", "PPO", "SAC"])
+@pytest.mark.parametrize("frame", ["DQN", "PPO", "SAC", "GAIL", "MADDPG"])
 @pytest.mark.parametrize("gpus", ["auto", [0], 1, "0"])
 def test_frames_train_on_the_gpu(frame, gpus, small):
     spy = Spy()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -17,45 +16,47 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeprl.sweeps import SweepFolder, entries_of
 from sweeprl.sweeps.storage import close_storage
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.sweeps.victim import main
 
 
 class Victim:
-    """A running sweep, and what it has said."""
+    """A running sweep, and what it has said.
+
+    It is forked from a process that has imported everything, and shares that with its workers.
+    """
 
     def __init__(self, root_dir, trials=6, **settings) -> None:
-        command = json.dumps({"root_dir": str(root_dir), "trials": trials, **settings})
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.sweeps.victim", command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=REPOSITORY,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        self._folder = Path(tempfile.mkdtemp(dir=Path(root_dir).parent))
+        self._errors = self._folder / "errors.txt"
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["sweeprl.executors._template"])
+        self._connection, there = context.Pipe(duplex=False)
+        settings = {"root_dir": str(root_dir), "trials": trials, **settings}
+        arguments = (there, self._errors, self._folder, settings)
+        self.process = context.Process(target=main, args=arguments)
+        self.process.start()
+        there.close()
         self.events: list[dict] = []
-        self.errors = ""
-        self._readers = [threading.Thread(target=self._hear), threading.Thread(target=self._moan)]
-        for reader in self._readers:
-            reader.start()
+        self._reader = threading.Thread(target=self._hear, daemon=True)
+        self._reader.start()
 
     def _hear(self) -> None:
-        with self.process.stdout as lines:
-            for line in lines:
-                with suppress(ValueError):  # cut off by a kill
-                    self.events.append(json.loads(line))
+        with suppress(EOFError, OSError):  # cut off by a kill
+            while True:
+                self.events.append(self._connection.recv())
 
-    def _moan(self) -> None:
-        with self.process.stderr as stream:
-            self.errors = stream.read()
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text() if self._errors.exists() else ""
 
     def workers(self) -> list[int]:
-        """The processes that train: they lead their sessions."""
-        with suppress(psutil.Error):
-            found = psutil.Process(self.process.pid).children(recursive=True)
-            return [process.pid for process in found if leads_session(process.pid)]
-        return []
+        """The processes that train, which work where it does."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.pid != self.process.pid and process.cwd() == str(self._folder):
+                    found.append(process.pid)
+        return found
 
     def heard(self, kind: str) -> list[dict]:
         return [event for event in list(self.events) if event["event"] == kind]
@@ -65,7 +66,7 @@ class Victim:
         deadline = time.monotonic() + seconds
         while len(self.heard(kind)) < count:
             assert time.monotonic() < deadline, f"no {count} {kind} in time: {self.errors}"
-            assert self.process.poll() is None, self.errors
+            assert self.process.is_alive(), self.errors
             time.sleep(0.02)
 
     def kill(self, *pids: int, number: int = signal.SIGKILL) -> None:
@@ -73,22 +74,13 @@ class Victim:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def end(self, seconds: float = 120) -> int:
-        """Waits for the end; returns the exit code."""
-        try:
-            code = self.process.wait(seconds)
-        finally:
-            self.process.kill()
-        for reader in self._readers:
-            reader.join(10)
-        return code
-
-
-def leads_session(pid: int) -> bool:
-    try:
-        return os.getsid(pid) == pid
-    except ProcessLookupError:
-        return False
+    def end(self, seconds: float = 120) -> int | None:
+        """Waits for the end; returns the exit code, negative for a signal."""
+        self.process.join(seconds)
+        self.process.kill()
+        self.process.join()
+        self._reader.join(10)
+        return self.process.exitcode
 
 
 def attempts_at(root_dir, storage=None) -> list[FrozenTrial]:
