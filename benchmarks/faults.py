@@ -46,10 +46,10 @@ def one_sweep(root: Path, trials: int, num_faults: int, rng: random.Random) -> d
     for _ in range(num_faults):
         victim = Victim(root, **settings)
         victims.append(victim)
-        while not victim.heard("report") and victim.process.poll() is None:
+        while not victim.heard("report") and victim.process.is_alive():
             time.sleep(0.05)
         time.sleep(4 * rng.random())
-        if victim.process.poll() is None:
+        if victim.process.is_alive():
             kind = rng.choice(KINDS)
             inject(victim, kind, rng)
             counts[kind] += 1
