@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._guards import TracingContext, tracing
+from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -68,7 +70,9 @@ def with_gradient(rule: Rule, roles: Sequence[str]) -> Rule:
 
 def traced(rule: Rule, *examples: Any) -> Rule:
     """Records what `rule` does to `examples`; the record runs on any tensors of the same shapes."""
-    record: Any = make_fx(rule)(*examples)
+    # With a mode at hand, the tracer need not make one for each operation, and note where.
+    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
+        record: Any = make_fx(rule)(*examples)
 
     def run(*args: Any) -> Any:
         with torch.no_grad():
