@@ -1,4 +1,4 @@
-"""What commands import: nobody waits for torch who only looks."""
+"""What commands import: nobody waits for torch who only looks, and NNI waits 10 s for its tuner."""
 
 from __future__ import annotations
 
