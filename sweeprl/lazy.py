@@ -1,6 +1,6 @@
 """Packages whose names are imported when they are first used (PEP 562).
 
-So what only looks or commands costs neither torch nor Lightning: `sweeprl --help`, `sweeprl best`,
+So what trains nothing costs neither torch nor Lightning: `sweeprl --help`, `sweeprl nni status`,
 and what NNI runs beside its trials.
 """
 

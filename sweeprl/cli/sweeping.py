@@ -52,8 +52,11 @@ def sweep(
         ),
     ] = "tpe",
     generations: Annotated[
-        int, typer.Option(help="Of pbt: parts of a training, after which the worst copy the best.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            help="Of pbt: parts of a training, after which the worst copy the best; 10 by default."
+        ),
+    ] = None,
     pruner: Annotated[
         str,
         typer.Option(

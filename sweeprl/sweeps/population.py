@@ -32,7 +32,9 @@ from sweeprl.sweeps.exploring import explored
 from sweeprl.sweeps.stage import Job, Stage
 from sweeprl.trials.budget import budget_of
 
-__all__ = ["Population", "check_population"]
+__all__ = ["Population", "check_population", "generations_of"]
+
+_GENERATIONS = 10
 
 _SHARE = 0.2
 """Of a generation, that copies, and that is copied."""
@@ -44,6 +46,22 @@ _NEEDS: dict[str, tuple[Any, ...]] = {
     "objectives": (("score",),),
 }
 """What other settings of the sweep may be; the last is what they are if left out."""
+
+
+def generations_of(given: int | None, sampler: object) -> int | None:
+    """Returns the generations of a sweep; None where it is no population-based training.
+
+    Raises:
+        ConfigError: they are given to another sampler.
+    """
+    if sampler == "pbt":
+        return _GENERATIONS if given is None else given
+    if given is not None:
+        raise ConfigError(
+            f"generations must be left out where the sampler is not 'pbt', but got {given} and "
+            f"{sampler!r}. Leave it out, or set --sampler pbt."
+        )
+    return None
 
 
 def check_population(

@@ -22,7 +22,7 @@ from sweeprl.sweeps.declaration import agree, declaration_of, declared_seed_plan
 from sweeprl.sweeps.folder import SweepFolder
 from sweeprl.sweeps.objectives import objectives_of
 from sweeprl.sweeps.opening import opened_storage, quiet_optuna
-from sweeprl.sweeps.population import Population, check_population
+from sweeprl.sweeps.population import Population, check_population, generations_of
 from sweeprl.sweeps.progress import NoView, Progress, SweepView
 from sweeprl.sweeps.pruners import pruner_for
 from sweeprl.sweeps.result import SweepResult
@@ -53,7 +53,8 @@ class Sweep:
         sampler: auto, random, qmc, tpe, gp, cmaes, nsgaii, `module:Class`, or one of Optuna's; or
             pbt, population-based training, in which each of the trials is an agent, see
             `Population`.
-        generations: of pbt: parts of a training between which the worst agents copy the best.
+        generations: of pbt: parts of a training between which the worst agents copy the best; 10
+            by default.
         pruner: none, median, percentile, asha, hyperband, patient, wilcoxon, `module:Class`, or
             one of Optuna's; `auto` goes by the number of trials and the executor.
         executor: auto, lanes, processes, in-process, or an executor.
@@ -86,7 +87,7 @@ class Sweep:
         confirmation: float = 0.3,
         seeds: int | str = "auto",
         sampler: str | BaseSampler = "tpe",
-        generations: int = 10,
+        generations: int | None = None,
         pruner: str | BasePruner = "auto",
         executor: str | Executor = "auto",
         num_workers: int | None = None,
@@ -112,13 +113,13 @@ class Sweep:
             self.space = SearchSpace.of(given)
             self.space.check(self.base)
         budget_of(self.base)
-        self._generations = generations if sampler == "pbt" else None
+        self._generations = generations_of(generations, sampler)
         if self._generations is not None:
             check_population(
                 self.base,
                 self.space,
                 trials,
-                generations,
+                self._generations,
                 {"pruner": pruner, "seeds": seeds, "objectives": tuple(objectives)},
             )
             seeds, sampler, pruner = trials or 0, "random", "none"

@@ -124,6 +124,7 @@ def test_a_population_that_is_killed_goes_on(kind, count, tmp_path):
     [
         (dict(trials=1), "at least 2, one for each agent, but got 1"),
         (dict(trials=None, env_steps=10**6), "one for each agent, but got None"),
+        (dict(sampler="tpe"), "generations must be left out .* not 'pbt', but got .* and 'tpe'"),
         (dict(generations=1), "generations must be at least 2 .* but got 1"),
         (dict(pruner="asha"), "must have pruner 'auto', but got 'asha'"),
         (dict(seeds=3), "must have seeds 'auto', but got 3"),
