@@ -30,7 +30,11 @@ def on_first_use(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
         if name not in homes:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
         with _no_collecting():
-            own[name] = getattr(importlib.import_module(homes[name]), name)
+            try:
+                module = importlib.import_module(homes[name])
+            except AttributeError as error:  # which would say that the package lacks the name
+                raise ImportError(f"'{homes[name]}' cannot be imported: {error}") from error
+        own[name] = getattr(module, name)
         return own[name]
 
     return find, lambda: sorted({*own, *homes})
@@ -42,7 +46,7 @@ def _homes(package: str) -> dict[str, str]:
     return {
         alias.name: node.module
         for block in ast.parse(source).body
-        if isinstance(block, ast.If)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
         for node in block.body
         if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names

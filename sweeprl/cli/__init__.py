@@ -20,7 +20,7 @@ def main() -> None:
     Exit codes: 0 done, 1 the trial or sweep failed, 2 a setting is wrong, 128 + n stopped by
     signal n.
     """
-    atexit.register(gc.freeze)  # else a second is spent at the end on looking for garbage
+    atexit.register(_collect_once)
     if "NNI_PLATFORM" in os.environ and sys.argv[1:2] == ["run"]:
         # Until training begins there is nothing to save. A trial that is stopped while it imports
         # would end with whatever error a module makes of KeyboardInterrupt, and count as failed.
@@ -37,3 +37,9 @@ def main() -> None:
         app()
     except SweepRLError as error:
         end_by(error)
+
+
+def _collect_once() -> None:
+    """Python looks for garbage several times at its end, and imports leave much to look at."""
+    gc.collect()
+    gc.freeze()

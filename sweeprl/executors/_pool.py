@@ -6,13 +6,11 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,7 +21,7 @@ from sweeprl.executors._worker import SIGNALS, Job, Message, work
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.trials import Tally
 
-__all__ = ["Assignment", "Ending", "Worker", "close_all"]
+__all__ = ["Assignment", "Ending", "Worker", "close_all", "has_template"]
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """Read by libraries when they are loaded, so that it has to be set before a worker begins."""
@@ -31,9 +29,8 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEX
 _FAREWELL_SECONDS = 8.0
 """How long a worker that is closed may take before it is killed."""
 
-
-_LONGEST_FOLDER = 70
-"""Characters of the folder for temporary files; sockets in it may have 107 in all."""
+_TEMPLATE_OF: set[int] = set()
+"""The process, by its ID, whose fork server is ours."""
 
 
 class Ending(NamedTuple):
@@ -113,12 +110,8 @@ class Worker:
     def __post_init__(self) -> None:
         _refuse_in_main_script()
         resource_tracker.ensure_running()  # its start would let signals through again
-        context = _context()
-        self.pipe, there = context.Pipe()
-        with _one_thread(), _signals_blocked():
-            arguments = (there, dict(os.environ))
-            self._process = context.Process(target=work, args=arguments, name="sweeprl-worker")
-            self._process.start()
+        self.pipe, there = multiprocessing.Pipe()
+        self._process = _begun(there)
         there.close()
 
     @property
@@ -209,17 +202,40 @@ def _refuse_in_main_script() -> None:
         )
 
 
-@cache
-def _context() -> Any:
-    """How workers begin: forked from a process that has imported what they need and done no more.
+def _begun(pipe: Connection) -> Any:
+    """Begins a worker process at the other end of a pipe."""
+    environ = {**os.environ, **dict.fromkeys(_THREADS, "1")}
+    settings: Any = {"target": work, "args": (pipe, environ), "name": "sweeprl-worker"}
+    if has_template():
+        with suppress(EOFError, OSError):  # it could not be begun, or is gone
+            forked = multiprocessing.get_context("forkserver").Process(**settings)
+            forked.start()
+            return forked
+    process = multiprocessing.get_context("spawn").Process(**settings)
+    with _one_thread(), _signals_blocked():
+        process.start()
+    return process
 
-    All of them together cost the time and the memory of one import.
+
+def has_template() -> bool:
+    """Tells whether workers are forked from a process that has only imported what they need.
+
+    All of them together cost the time and the memory of one import then; each has one of its own
+    elsewhere: not on Linux, in a process that was forked after it had begun workers, and where the
+    fork server of `multiprocessing`, of which a process has but one, serves somebody else.
     """
-    if sys.platform != "linux" or len(tempfile.gettempdir()) > _LONGEST_FOLDER:
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sweeprl.executors._template"])
-    return context
+    if sys.platform != "linux":
+        return False
+    server: Any = forkserver._forkserver
+    if not _TEMPLATE_OF and server._forkserver_pid is None:
+        _TEMPLATE_OF.add(os.getpid())
+    if os.getpid() not in _TEMPLATE_OF:
+        return False
+    with suppress(OSError), _signals_blocked():
+        forkserver.set_forkserver_preload(["sweeprl.executors._template"])
+        forkserver.ensure_running()
+        return True
+    return False
 
 
 @contextmanager

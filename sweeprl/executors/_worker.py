@@ -37,7 +37,6 @@ __all__ = [
     "Raised",
     "Ready",
     "Reported",
-    "unblock",
     "work",
 ]
 
@@ -149,7 +148,7 @@ def work(parent: Connection, environ: Mapping[str, str]) -> None:
 
     Args:
         parent: the pipe to it.
-        environ: its environment variables, which a process that was forked lacks.
+        environ: environment variables as they are now; those of this process may be older.
     """
     os.environ.clear()
     os.environ.update(environ)
@@ -266,7 +265,7 @@ class _Signals(Callback):
         self._then: Callable[[int, FrameType | None], Any] | None = None
         for number in SIGNALS:
             signal.signal(number, self)
-        unblock()  # the parent starts workers that are deaf until here
+        _unblock()  # the parent starts workers that are deaf until here
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Python's call of a signal handler."""
@@ -287,7 +286,7 @@ class _Signals(Callback):
             yield
         finally:
             self._then, self._is_busy = None, False
-            unblock()
+            _unblock()
 
     def _hand_on(self) -> None:
         if self._then is not None and self.received is not None:
@@ -313,10 +312,9 @@ class _Signals(Callback):
             for number in SIGNALS:
                 signal.signal(number, self)
             self._hand_on()
-        unblock()
+        _unblock()
 
 
-def unblock() -> None:
-    """Lets this process hear the signals that its parent has blocked before it began."""
+def _unblock() -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

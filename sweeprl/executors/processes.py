@@ -41,6 +41,8 @@ class ProcessExecutor:
 
     The processes are started as they are needed, and train one seed after the other, also those of
     later runs. They end with `close`, the context of a `with` statement, or the executor itself.
+    On Linux they are forked from a process that has imported all they need, which ends with this
+    one; if it is killed, the trials that run end as stopped.
 
     A signal stops all trials between two chunks, with checkpoints to go on from, and a second one
     ends them at once. Where a process is killed, its trial ends as stopped, and the others go on.

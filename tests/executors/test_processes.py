@@ -424,13 +424,82 @@ def test_a_worker_has_the_surroundings_of_the_moment_that_it_begins(tmp_path, mo
         assert (tmp_path / "note").read_text() == repr([value, "1", 0, str(tmp_path)])
 
 
-def test_workers_that_a_long_path_keeps_from_sockets_are_begun_one_by_one(monkeypatch):
-    _pool._context.cache_clear()
-    monkeypatch.setattr(tempfile, "tempdir", "/" + 99 * "x")
-    try:
-        assert _pool._context().get_start_method() == "spawn"
-    finally:
-        _pool._context.cache_clear()
+def begins_by_itself():
+    reporter = MemoryReporter()
+    with tempfile.TemporaryDirectory() as folder, ProcessExecutor(1) as executor:
+        run(executor, [small_config(Path(folder, "0"), max_env_steps=30)], [reporter])
+    os._exit(0 if reporter.outcome.status == "finished" else 1)
+
+
+def test_a_process_that_was_forked_begins_workers_of_its_own(pool, tmp_path):
+    run(pool, [small_config(tmp_path / "0", max_env_steps=30)], [MemoryReporter()])
+    process = multiprocessing.get_context("fork").Process(target=begins_by_itself)
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
+
+
+OWN_SERVER = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from sweeprl.executors import ProcessExecutor, _pool
+from sweeprl.trials import MemoryReporter, Trial
+from tests.executors.conftest import small_config
+
+def threads(queue):
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    queue.put((os.environ.get("OMP_NUM_THREADS"), len(blocked)))
+
+def own():
+    context = multiprocessing.get_context("forkserver")
+    queue = context.SimpleQueue()
+    process = context.Process(target=threads, args=(queue,))
+    process.start()
+    found = queue.get()
+    process.join()
+    return found
+
+if __name__ == "__main__":
+    if sys.argv[2] == "before":
+        print(own())
+    print(_pool.has_template(), "template")
+    reporter = MemoryReporter()
+    with ProcessExecutor(1) as executor:
+        executor.run([Trial(small_config(Path(sys.argv[1], "0"), max_env_steps=30), reporter)])
+    print(reporter.outcome.status)
+    if sys.argv[2] == "after":
+        print(own())
+    print(os.environ.get("OMP_NUM_THREADS"))
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_fork_server_of_somebody_elses_is_left_alone(tmp_path, when):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "script.py").write_text(OWN_SERVER)
+    (tmp_path / "filelock.py").write_text("raise RuntimeError('not this one')")
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environ.pop("OMP_NUM_THREADS", None)
+    out = subprocess.check_output(
+        [sys.executable, str(tmp_path / "code" / "script.py"), str(tmp_path), when],
+        cwd=tmp_path,
+        env=environ,
+        text=True,
+    ).splitlines()
+    its = "(None, 0)"  # its threads, and the signals that it does not hear
+    before, after = [its, "False template", "finished"], ["True template", "finished", its]
+    assert out == [*(before if when == "before" else after), "None"]
+
+
+def test_a_template_that_is_gone_is_begun_anew(tmp_path):
+    with ProcessExecutor(1) as executor:
+        for name in ("before", "after"):
+            reporter = MemoryReporter()
+            run(executor, [small_config(tmp_path / name, max_env_steps=30)], [reporter])
+            assert reporter.outcome.status == "finished"
+            executor.close()
+            if _pool.has_template():
+                os.kill(multiprocessing.forkserver._forkserver._forkserver_pid, signal.SIGKILL)
 
 
 # ---- the folder's lock

@@ -5,10 +5,11 @@ from sweeprl.config import Discrete, EnvSpec
 from tests.engine.agents import expert_of
 from tests.frame_environments import ENVS, EXTENSIONS
 
+REPLAY = dict(warmup_steps=100, batch_size=16, updates_per_step=0.25)
 SMALL = {
-    "DQN": dict(warmup_steps=100, batch_size=16, updates_per_step=0.25),
-    "DQNPer": dict(warmup_steps=100, batch_size=16, updates_per_step=0.25, replay_size=300),
-    "RAINBOW": dict(warmup_steps=100, batch_size=16, updates_per_step=0.25, replay_size=300),
+    "DQN": REPLAY,
+    "DQNPer": dict(**REPLAY, replay_size=300),
+    "RAINBOW": dict(**REPLAY, replay_size=300),
     "ARS": dict(rollout_num=2, used_rollout_num=1),
     "A2C": dict(rollout_steps=64, batch_size=32, actor_update_times=2, critic_update_times=2),
     "TRPO": dict(rollout_steps=64, batch_size=32, critic_update_times=2),
@@ -21,34 +22,24 @@ SMALL = {
         ),
     ),
     "DDPG": dict(
-        warmup_steps=100,
-        batch_size=16,
-        updates_per_step=0.25,
+        **REPLAY,
         model_kwargs=[dict(hidden=[16, 16])] * 4,
     ),
     "TD3": dict(
-        warmup_steps=100,
-        batch_size=16,
-        updates_per_step=0.25,
+        **REPLAY,
         model_kwargs=[dict(hidden=[16, 16])] * 6,
     ),
     "DDPGPer": dict(
-        warmup_steps=100,
-        batch_size=16,
-        updates_per_step=0.25,
+        **REPLAY,
         replay_size=300,
         model_kwargs=[dict(hidden=[16, 16])] * 4,
     ),
     "HDDPG": dict(
-        warmup_steps=100,
-        batch_size=16,
-        updates_per_step=0.25,
+        **REPLAY,
         model_kwargs=[dict(hidden=[16, 16])] * 4,
     ),
     "SAC": dict(
-        warmup_steps=100,
-        batch_size=16,
-        updates_per_step=0.25,
+        **REPLAY,
         model_kwargs=[dict(hidden=[16, 16])] * 5,
     ),
     "MADDPG": dict(

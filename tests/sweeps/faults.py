@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeprl.executors._pool import has_template
 from sweeprl.sweeps import SweepFolder, entries_of
 from sweeprl.sweeps.storage import close_storage
 from tests.sweeps.victim import main
@@ -22,14 +23,14 @@ from tests.sweeps.victim import main
 class Victim:
     """A running sweep, and what it has said.
 
-    It is forked from a process that has imported everything, and shares that with its workers.
+    It is forked from a process that has imported everything.
     """
 
     def __init__(self, root_dir, trials=6, **settings) -> None:
         self._folder = Path(tempfile.mkdtemp(dir=Path(root_dir).parent))
         self._errors = self._folder / "errors.txt"
+        assert has_template()
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["sweeprl.executors._template"])
         self._connection, there = context.Pipe(duplex=False)
         settings = {"root_dir": str(root_dir), "trials": trials, **settings}
         arguments = (there, self._errors, self._folder, settings)
@@ -50,13 +51,11 @@ class Victim:
         return self._errors.read_text() if self._errors.exists() else ""
 
     def workers(self) -> list[int]:
-        """The processes that train, which work where it does."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.pid != self.process.pid and process.cwd() == str(self._folder):
-                    found.append(process.pid)
-        return found
+        """The processes that train: children of the one that they are forked from."""
+        with suppress(psutil.Error):
+            template = psutil.Process(self.process.pid).children()
+            return [worker.pid for process in template for worker in process.children()]
+        return []
 
     def heard(self, kind: str) -> list[dict]:
         return [event for event in list(self.events) if event["event"] == kind]
@@ -77,8 +76,10 @@ class Victim:
     def end(self, seconds: float = 120) -> int | None:
         """Waits for the end; returns the exit code, negative for a signal."""
         self.process.join(seconds)
+        is_over = not self.process.is_alive()
         self.process.kill()
         self.process.join()
+        assert is_over, f"it did not end in {seconds:g} s: {self.errors}"
         self._reader.join(10)
         return self.process.exitcode
 
