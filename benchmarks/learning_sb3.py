@@ -147,11 +147,11 @@ def main() -> None:
     model = algorithm(policy, env, seed=arguments.seed, device="cpu", **settings).learn(steps)
     seconds = time.perf_counter() - started
 
-    def policy(observation: np.ndarray) -> Any:
+    def act(observation: np.ndarray) -> Any:
         seen = env.normalize_obs(observation) if is_normalized else observation
         return model.predict(seen, deterministic=True)[0]
 
-    returns = evaluate(policy, env_id)
+    returns = evaluate(act, env_id)
     row = dict(
         case=arguments.case, library="sb3", seed=arguments.seed, seconds=round(seconds, 1),
         env_steps=model.num_timesteps, returns=[round(value, 3) for value in returns],

@@ -7,8 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
@@ -17,14 +16,12 @@ from typing import Any, Literal, NamedTuple
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import SweepRLError
-from sweeprl.executors._worker import SIGNALS, Job, Message, work
+from sweeprl.executors._beginning import THREADS, one_thread, signals_blocked
+from sweeprl.executors._worker import Job, Message, work
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.trials import Tally
 
-__all__ = ["Assignment", "Ending", "Worker", "close_all", "has_template"]
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""Read by libraries when they are loaded, so that it has to be set before a worker begins."""
+__all__ = ["Assignment", "Ending", "Worker", "close_all", "ensure_template"]
 
 _FAREWELL_SECONDS = 8.0
 """How long a worker that is closed may take before it is killed."""
@@ -204,25 +201,28 @@ def _refuse_in_main_script() -> None:
 
 def _begun(pipe: Connection) -> Any:
     """Begins a worker process at the other end of a pipe."""
-    environ = {**os.environ, **dict.fromkeys(_THREADS, "1")}
+    environ = {**os.environ, **dict.fromkeys(THREADS, "1")}
     settings: Any = {"target": work, "args": (pipe, environ), "name": "sweeprl-worker"}
-    if has_template():
+    if ensure_template():
         with suppress(EOFError, OSError):  # it could not be begun, or is gone
             forked = multiprocessing.get_context("forkserver").Process(**settings)
             forked.start()
             return forked
     process = multiprocessing.get_context("spawn").Process(**settings)
-    with _one_thread(), _signals_blocked():
+    with one_thread(), signals_blocked():
         process.start()
     return process
 
 
-def has_template() -> bool:
-    """Tells whether workers are forked from a process that has only imported what they need.
+def ensure_template() -> bool:
+    """Begins the process that workers are forked from, which only imports what they need.
 
-    All of them together cost the time and the memory of one import then; each has one of its own
-    elsewhere: not on Linux, in a process that was forked after it had begun workers, and where the
-    fork server of `multiprocessing`, of which a process has but one, serves somebody else.
+    All of them together cost the time and the memory of one import then.
+
+    Returns:
+        Whether there is one; else each worker imports for itself: not on Linux, in a process that
+        was forked after it had begun workers, and where the fork server of `multiprocessing`, of
+        which a process has but one, serves somebody else.
     """
     if sys.platform != "linux":
         return False
@@ -231,36 +231,8 @@ def has_template() -> bool:
         _TEMPLATE_OF.add(os.getpid())
     if os.getpid() not in _TEMPLATE_OF:
         return False
-    with suppress(OSError), _signals_blocked():
+    with suppress(OSError), signals_blocked():
         forkserver.set_forkserver_preload(["sweeprl.executors._template"])
         forkserver.ensure_running()
         return True
     return False
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Lets processes that begin here use one thread each."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Lets processes that begin here hear no signal until they allow it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

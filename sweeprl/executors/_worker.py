@@ -23,25 +23,13 @@ from pytorch_lightning.callbacks import Callback
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, SweepRLError
+from sweeprl.executors._beginning import SIGNALS, allow_signals
 from sweeprl.executors._isolation import as_before
 from sweeprl.launcher import StopOnSignal, TrialRecord
 from sweeprl.registry import importable
 from sweeprl.trials import MemoryReporter, Trial, train_seed
 
-__all__ = [
-    "SIGNALS",
-    "Begun",
-    "Ended",
-    "Job",
-    "Message",
-    "Raised",
-    "Ready",
-    "Reported",
-    "work",
-]
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Those that end a trial between two chunks."""
+__all__ = ["Begun", "Ended", "Job", "Message", "Raised", "Ready", "Reported", "work"]
 
 _LOCK_SECONDS = 30.0
 """How long a worker waits for another one to let go of a trial's folder."""
@@ -265,7 +253,7 @@ class _Signals(Callback):
         self._then: Callable[[int, FrameType | None], Any] | None = None
         for number in SIGNALS:
             signal.signal(number, self)
-        _unblock()  # the parent starts workers that are deaf until here
+        allow_signals()  # the parent starts workers that are deaf until here
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Python's call of a signal handler."""
@@ -286,7 +274,7 @@ class _Signals(Callback):
             yield
         finally:
             self._then, self._is_busy = None, False
-            _unblock()
+            allow_signals()
 
     def _hand_on(self) -> None:
         if self._then is not None and self.received is not None:
@@ -312,9 +300,4 @@ class _Signals(Callback):
             for number in SIGNALS:
                 signal.signal(number, self)
             self._hand_on()
-        _unblock()
-
-
-def _unblock() -> None:
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        allow_signals()

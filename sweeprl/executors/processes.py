@@ -16,8 +16,9 @@ from types import FrameType, TracebackType
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, SweepRLError
+from sweeprl.executors._beginning import SIGNALS
 from sweeprl.executors._pool import Assignment, Ending, Worker, close_all
-from sweeprl.executors._worker import SIGNALS, Begun, Ended, Raised, Ready, Reported
+from sweeprl.executors._worker import Begun, Ended, Raised, Ready, Reported
 from sweeprl.executors.capacity import num_cores
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.trials import Tally, Trial

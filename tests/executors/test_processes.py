@@ -462,7 +462,7 @@ def own():
 if __name__ == "__main__":
     if sys.argv[2] == "before":
         print(own())
-    print(_pool.has_template(), "template")
+    print(_pool.ensure_template(), "template")
     reporter = MemoryReporter()
     with ProcessExecutor(1) as executor:
         executor.run([Trial(small_config(Path(sys.argv[1], "0"), max_env_steps=30), reporter)])
@@ -498,7 +498,7 @@ def test_a_template_that_is_gone_is_begun_anew(tmp_path):
             run(executor, [small_config(tmp_path / name, max_env_steps=30)], [reporter])
             assert reporter.outcome.status == "finished"
             executor.close()
-            if _pool.has_template():
+            if _pool.ensure_template():
                 os.kill(multiprocessing.forkserver._forkserver._forkserver_pid, signal.SIGKILL)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeprl.executors._pool import has_template
+from sweeprl.executors._pool import ensure_template
 from sweeprl.sweeps import SweepFolder, entries_of
 from sweeprl.sweeps.storage import close_storage
 from tests.sweeps.victim import main
@@ -29,7 +29,7 @@ class Victim:
     def __init__(self, root_dir, trials=6, **settings) -> None:
         self._folder = Path(tempfile.mkdtemp(dir=Path(root_dir).parent))
         self._errors = self._folder / "errors.txt"
-        assert has_template()
+        assert ensure_template()
         context = multiprocessing.get_context("forkserver")
         self._connection, there = context.Pipe(duplex=False)
         settings = {"root_dir": str(root_dir), "trials": trials, **settings}
