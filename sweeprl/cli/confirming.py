@@ -22,8 +22,10 @@ def confirm(
         ),
     ] = None,
     executor: Annotated[str, typer.Option(help="auto, lanes, processes or in-process.")] = "auto",
-    workers: Annotated[int | None, typer.Option(help="Processes at a time.")] = None,
-    lanes: Annotated[int | None, typer.Option(help="Lanes at a time.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes at a time; with lanes, those that share them.")
+    ] = None,
+    lanes: Annotated[int | None, typer.Option(help="Lanes at a time, of all processes.")] = None,
     storage: Storage = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
     as_json: Annotated[

@@ -65,8 +65,10 @@ def sweep(
         ),
     ] = "auto",
     executor: Annotated[str, typer.Option(help="auto, lanes, processes or in-process.")] = "auto",
-    workers: Annotated[int | None, typer.Option(help="Processes at a time.")] = None,
-    lanes: Annotated[int | None, typer.Option(help="Lanes at a time.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes at a time; with lanes, those that share them.")
+    ] = None,
+    lanes: Annotated[int | None, typer.Option(help="Lanes at a time, of all processes.")] = None,
     seconds_per_trial: Annotated[
         float | None, typer.Option(help="Wall-clock limit of a trial's seed; in processes.")
     ] = None,

@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it, and the seed that it is on."""
+"""A worker process as its parent sees it, and the seeds that it is on."""
 
 from __future__ import annotations
 
@@ -45,19 +45,16 @@ class Assignment:
     config: TrialConfig
     begun_at: float | None = None
     """When its training began, in seconds of `time.monotonic`."""
-    ending: Ending | None = None
-    """Why it was told to stop."""
-    kill_at: float | None = None
-    """When it is killed if it has not stopped by then."""
 
     def __post_init__(self) -> None:
         self._folder = TrialFolder(Path(self.config.root_dir))
         self._written_before = self._written_at()
 
-    def job(self) -> Job:
+    def job(self, number: int) -> Job:
         """What the worker needs to know."""
         trial = self.tally.trial
         return Job(
+            number,
             self.config.to_dict(),
             trial.config_folder,
             trial.resume,
@@ -65,11 +62,11 @@ class Assignment:
             os.getcwd(),
         )
 
-    def ended(self, record: TrialRecord) -> TrialRecord:
+    def ended(self, record: TrialRecord, ending: Ending | None) -> TrialRecord:
         """The record that a worker sent, with the true reason for its stop."""
-        if self.ending is None or record.status != "stopped":
+        if ending is None or record.status != "stopped":
             return record
-        return self._save(record, self.ending)
+        return self._save(record, ending)
 
     def broken_off(self, ending: Ending) -> TrialRecord:
         """Ends the record of a seed whose worker could not."""
@@ -92,23 +89,34 @@ class Assignment:
 
 @dataclass(eq=False)
 class Worker:
-    """One process, begun at once; it trains one seed after the other.
+    """One process, begun at once; it trains one seed after the other, or several as lanes.
+
+    Args:
+        num_lanes: seeds at a time.
 
     Raises:
         SweepRLError: this process is itself a worker that has not got past its main script.
     """
 
+    num_lanes: int = 1
     is_ready: bool = False
     """Whether it has imported everything."""
-    on: Assignment | None = None
-    """The seed that it trains."""
+    is_busy: bool = False
+    """Whether it was given something, and has not said that it is idle."""
+    seeds: dict[int, Assignment] = field(default_factory=dict)
+    """What it trains, by number."""
+    ending: Ending | None = None
+    """Why it was told to stop."""
+    kill_at: float | None = None
+    """When it is killed if it has not stopped by then."""
     pipe: Connection = field(init=False)
 
     def __post_init__(self) -> None:
         _refuse_in_main_script()
         resource_tracker.ensure_running()  # its start would let signals through again
         self.pipe, there = multiprocessing.Pipe()
-        self._process = _begun(there)
+        self._process = _begun(there, self.num_lanes)
+        self._num_jobs = 0
         there.close()
 
     @property
@@ -122,10 +130,18 @@ class Worker:
         """Whether the process runs."""
         return bool(self._process.is_alive())
 
-    def begin(self, assignment: Assignment) -> None:
-        """Starts a seed."""
-        self.on = assignment
-        self.send(assignment.job())
+    def begin(self, assignment: Assignment | None) -> None:
+        """Starts a seed; None tells a worker that has asked for one that there is none."""
+        if assignment is None:
+            self.send(None)
+            return
+        self._num_jobs += 1
+        self.send(assignment.job(self._num_jobs))
+        self.seeds[self._num_jobs], self.is_busy = assignment, True
+
+    def rest(self) -> None:
+        """Has no more to do for now."""
+        self.is_busy, self.ending, self.kill_at = False, None, None
 
     def send(self, content: Job | bool | None) -> None:
         """Sends a job, an answer, or that nothing more will come."""
@@ -148,11 +164,10 @@ class Worker:
             ending: what is to be noted, unless it was to stop before.
             grace: seconds until it is killed.
         """
-        assert self.on is not None
         kill_at = time.monotonic() + grace
-        self.on.kill_at = min(kill_at, self.on.kill_at or kill_at)
-        if self.on.ending is None:
-            self.on.ending = ending
+        self.kill_at = min(kill_at, self.kill_at or kill_at)
+        if self.ending is None:
+            self.ending = ending
             self._signal(number)
 
     def kill(self) -> None:
@@ -177,7 +192,7 @@ class Worker:
     def dismiss(self) -> None:
         """Lets it end."""
         self.send(None)
-        if self.on is not None:
+        if self.is_busy:
             self._signal(signal.SIGTERM)
 
 
@@ -199,10 +214,10 @@ def _refuse_in_main_script() -> None:
         )
 
 
-def _begun(pipe: Connection) -> Any:
+def _begun(pipe: Connection, num_lanes: int) -> Any:
     """Begins a worker process at the other end of a pipe."""
     environ = {**os.environ, **dict.fromkeys(THREADS, "1")}
-    settings: Any = {"target": work, "args": (pipe, environ), "name": "sweeprl-worker"}
+    settings: Any = {"target": work, "args": (pipe, environ, num_lanes), "name": "sweeprl-worker"}
     if ensure_template():
         with suppress(EOFError, OSError):  # it could not be begun, or is gone
             forked = multiprocessing.get_context("forkserver").Process(**settings)

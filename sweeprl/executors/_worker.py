@@ -1,4 +1,4 @@
-"""What runs in a worker process: seeds of trials, one after the other."""
+"""What runs in a worker process: seeds of trials, one after the other or as lanes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -25,11 +25,25 @@ from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, SweepRLError
 from sweeprl.executors._beginning import SIGNALS, allow_signals
 from sweeprl.executors._isolation import as_before
+from sweeprl.executors.in_process import InProcessExecutor
+from sweeprl.executors.lanes import LanesExecutor
 from sweeprl.launcher import StopOnSignal, TrialRecord
 from sweeprl.registry import importable
-from sweeprl.trials import MemoryReporter, Trial, train_seed
+from sweeprl.trials import Reporter, Trial, TrialOutcome
 
-__all__ = ["Begun", "Ended", "Job", "Message", "Raised", "Ready", "Reported", "work"]
+__all__ = [
+    "Asking",
+    "Begun",
+    "Ended",
+    "Idle",
+    "Job",
+    "Message",
+    "Raised",
+    "Ready",
+    "Reported",
+    "Said",
+    "work",
+]
 
 _LOCK_SECONDS = 30.0
 """How long a worker waits for another one to let go of a trial's folder."""
@@ -39,6 +53,8 @@ _LOCK_SECONDS = 30.0
 class Job:
     """All that a worker needs to know of one seed."""
 
+    number: int
+    """Names it in what is said of it."""
     config: dict[str, Any]
     """With the seed and its folder."""
     config_folder: str = ""
@@ -65,25 +81,44 @@ class Ready:
 class Begun:
     """The trial's folder is its own; now it trains."""
 
+    number: int
+
 
 @dataclass(frozen=True)
 class Reported:
     """A score on the grid; the answer is whether to stop."""
 
+    number: int
     env_steps: int
     score: float
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The seed is over, and how it went."""
+    """A seed is over, and how it went."""
 
+    number: int
     record: TrialRecord
 
-    @property
-    def was_stopped(self) -> bool:
-        """Whether a signal was its end."""
-        return self.record.status == "stopped"
+
+@dataclass(frozen=True)
+class Asking:
+    """There is room for one more seed; the answer is a job, or None."""
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Nothing is trained any longer; the next job is waited for."""
+
+    was_stopped: bool
+    """Whether a signal was the end of what was trained."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line meant for the user."""
+
+    line: str
 
 
 class _Traceback(Exception):
@@ -101,7 +136,6 @@ class Raised:
     """Empty where that is not possible."""
     text: str
     trace: str
-    was_stopped: bool = False
 
     @classmethod
     def of(cls, error: Exception) -> Raised:
@@ -125,18 +159,19 @@ class Raised:
         return found
 
 
-Message = Ready | Begun | Reported | Ended | Raised
+Message = Ready | Begun | Reported | Ended | Asking | Idle | Said | Raised
 
 
 # ---- what a worker does
 
 
-def work(parent: Connection, environ: Mapping[str, str]) -> None:
+def work(parent: Connection, environ: Mapping[str, str], num_lanes: int) -> None:
     """Trains whatever the parent sends, until it sends nothing more, or a signal came too late.
 
     Args:
         parent: the pipe to it.
         environ: environment variables as they are now; those of this process may be older.
+        num_lanes: seeds at a time.
     """
     os.environ.clear()
     os.environ.update(environ)
@@ -148,9 +183,9 @@ def work(parent: Connection, environ: Mapping[str, str]) -> None:
     parent.send(Ready())
     while (job := _received(parent)) is not None:
         with signals.heeded():
-            answer = _answer(job, parent, signals)
-            parent.send(answer)
-        if signals.received is not None and not answer.was_stopped:
+            was_stopped = _run(_Jobs(job, parent, num_lanes), signals)
+            parent.send(Idle(was_stopped))
+        if signals.received is not None and not was_stopped:
             return  # the parent does not know whether the signal has come yet
         signals.received = None
         gc.collect()  # a trainer and its module hold each other, and the replay buffer
@@ -174,28 +209,92 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _answer(job: Job, parent: Connection, signals: _Signals) -> Ended | Raised:
-    os.chdir(job.working_folder)
-    folders = job.folders()
-    with as_before(folders), importable(folders):
+def _run(jobs: _Jobs, signals: _Signals) -> bool:
+    """Trains a job, and as lanes what is asked for beside it; whether a signal was the end."""
+    os.chdir(jobs.first.working_folder)
+    folders = jobs.first.folders()
+    with as_before(folders), importable(folders), jobs:
+        alone = InProcessExecutor([StopOnSignal(heeds_second=False), signals])
         try:
-            config = TrialConfig.of(job.config)
-            with _locked(Path(config.root_dir)):
-                parent.send(Begun())
-                return Ended(_train(job, config, _Messages(parent), signals))
+            if jobs.num_lanes == 1:
+                alone.run(jobs)
+                return alone.was_stopped
+            lanes = LanesExecutor(
+                jobs.num_lanes, gpus=None, num_threads=1, pl_callbacks=[signals], say=jobs.say,
+                otherwise=lambda trials, reason: _train_alone(alone, trials, reason, jobs.say),
+            )  # fmt: skip
+            lanes.run(jobs)
+            return lanes.was_stopped or alone.was_stopped
         except Exception as error:  # packed here, where the modules of its class are known
-            return Raised.of(error)
+            jobs.send(Raised.of(error))
+            return False
 
 
-def _train(job: Job, config: TrialConfig, listener: _Messages, signals: _Signals) -> TrialRecord:
-    trial = Trial(
-        config,
-        MemoryReporter(),
-        resume=job.resume,
-        config_folder=job.config_folder,
-        params=job.params,
-    )
-    return train_seed(trial, config, listener, [StopOnSignal(heeds_second=False), signals])
+def _train_alone(
+    alone: InProcessExecutor, trials: Iterable[Trial], reason: str, say: Callable[[str], None]
+) -> None:
+    say(f"Trained one by one, not as lanes: {reason}.")
+    alone.run(trials)
+
+
+class _Jobs:
+    """The jobs of one run, as trials whose reporters are at the other end of the pipe.
+
+    Args:
+        first: what it begins with.
+        parent: asked for more, where several are trained at a time.
+        num_lanes: how many.
+    """
+
+    def __init__(self, first: Job, parent: Connection, num_lanes: int) -> None:
+        self.first, self.num_lanes, self._parent = first, num_lanes, parent
+        self._next: Job | None = first
+        self._locks: dict[int, ExitStack] = {}
+
+    def __enter__(self) -> _Jobs:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for lock in self._locks.values():
+            lock.close()
+
+    def __iter__(self) -> _Jobs:
+        return self
+
+    def __next__(self) -> Trial:
+        job, self._next = self._next, None
+        if job is None and self.num_lanes > 1:
+            job = self.ask(Asking())
+        if job is None:
+            raise StopIteration
+        config = TrialConfig.of(job.config)
+        self._locks[job.number] = lock = ExitStack()
+        lock.enter_context(_locked(Path(config.root_dir)))
+        self.send(Begun(job.number))
+        reporter = _Messages(self, job.number)
+        return Trial(config, reporter, (), job.resume, job.config_folder, job.params)
+
+    def release(self, number: int) -> None:
+        """Lets go of a job's folder."""
+        self._locks.pop(number).close()
+
+    def say(self, line: str) -> None:
+        """Has a line shown to the user."""
+        self.send(Said(line))
+
+    def send(self, message: Message) -> None:
+        """Says something; where the parent is gone, this process is about to end too."""
+        with suppress(ConnectionError):
+            self._parent.send(message)
+
+    def ask(self, message: Message) -> Any:
+        """Says something, and returns the answer; None where the parent is gone."""
+        try:
+            self._parent.send(message)
+            return self._parent.recv()
+        except (EOFError, ConnectionError):  # what was learned is kept
+            signal.raise_signal(signal.SIGTERM)
+            return None
 
 
 @contextmanager
@@ -224,19 +323,23 @@ def _locked(root: Path) -> Iterator[None]:
         lock.release()
 
 
-class _Messages:
-    """A tally at the other end of a pipe."""
+class _Messages(Reporter):
+    """The reporter of a trial at the other end of a pipe."""
 
-    def __init__(self, parent: Connection) -> None:
-        self._parent = parent
-        self.should_stop = False
+    def __init__(self, jobs: _Jobs, number: int) -> None:
+        self._jobs, self._number = jobs, number
+        self._is_to_stop = False
 
     def report(self, env_steps: int, score: float) -> None:
-        try:
-            self._parent.send(Reported(env_steps, score))
-            self.should_stop = self._parent.recv()
-        except (EOFError, ConnectionError):  # the parent is gone; what was learned is kept
-            signal.raise_signal(signal.SIGTERM)
+        self._is_to_stop = bool(self._jobs.ask(Reported(self._number, env_steps, score)))
+
+    def should_stop(self) -> bool:
+        return self._is_to_stop
+
+    def finish(self, outcome: TrialOutcome) -> None:
+        self._jobs.release(self._number)
+        (record,) = outcome.records
+        self._jobs.send(Ended(self._number, record))
 
 
 class _Signals(Callback):

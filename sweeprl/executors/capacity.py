@@ -20,6 +20,9 @@ _FILLS = {"cpu": 64, "cuda": 2048}
 Measured, see benchmarks/results/lanes.md; smaller networks would gain more from more lanes.
 """
 
+_FEWEST = 16
+"""Lanes that each of many processes trains at least, where memory allows: fewer are overhead."""
+
 _SHARE = 0.6
 """Share of the free memory that lanes may take; updates need room beside them."""
 
@@ -37,16 +40,20 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def num_lanes_for(frame: Frame, config: TrialConfig, device: torch.device) -> int:
+def num_lanes_for(
+    frame: Frame, config: TrialConfig, device: torch.device, num_processes: int = 1
+) -> int:
     """Returns how many lanes fill a device, as far as its memory holds them.
 
     Args:
         frame: of the trials.
         config: of one of them.
         device: where they are to be trained.
+        num_processes: that share the device; the lanes are those of one of them.
     """
-    room = int(_SHARE * free_bytes(device) // bytes_per_lane(frame, config))
-    return max(1, min(_FILLS[device.type], room))
+    room = int(_SHARE * free_bytes(device) // bytes_per_lane(frame, config)) // num_processes
+    filling = _FILLS[device.type] // num_processes
+    return max(1, min(filling if num_processes == 1 else max(_FEWEST, filling), room))
 
 
 def replay_rows(config: TrialConfig) -> int:

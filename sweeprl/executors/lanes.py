@@ -19,7 +19,6 @@ from sweeprl.executors.capacity import num_cores, num_lanes_for, replay_rows
 from sweeprl.executors.cohort import CohortModule
 from sweeprl.executors.dry_run import why_not_lanes
 from sweeprl.executors.feed import Feed
-from sweeprl.executors.processes import ProcessExecutor
 from sweeprl.executors.seats import Seat
 from sweeprl.frames import Frame
 from sweeprl.launcher import (
@@ -151,6 +150,8 @@ class LanesExecutor:
         )
 
     def _train_in_processes(self, trials: Iterable[Trial], reason: str) -> None:
+        from sweeprl.executors.processes import ProcessExecutor  # whose workers train lanes
+
         self._say(f"Trained in processes, not as lanes: {reason}.")
         processes = ProcessExecutor()
         processes.run(trials)

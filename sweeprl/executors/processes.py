@@ -1,4 +1,4 @@
-"""Trials in a pool of processes, a few at a time."""
+"""Trials in a pool of processes, each of which trains one at a time, or several as lanes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, SweepRLError
 from sweeprl.executors._beginning import SIGNALS
 from sweeprl.executors._pool import Assignment, Ending, Worker, close_all
-from sweeprl.executors._worker import Begun, Ended, Raised, Ready, Reported
+from sweeprl.executors._worker import (
+    Asking,
+    Begun,
+    Ended,
+    Idle,
+    Raised,
+    Ready,
+    Reported,
+    Said,
+)
 from sweeprl.executors.capacity import num_cores
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.trials import Tally, Trial
@@ -38,7 +47,7 @@ _BYSTANDER = Ending("stopped", "another trial's error ended the run")
 
 
 class ProcessExecutor:
-    """Trains every seed of every trial in a process of its own, a few at a time.
+    """Trains the seeds of trials in processes, each of them one at a time, or several as lanes.
 
     The processes are started as they are needed, and train one seed after the other, also those of
     later runs. They end with `close`, the context of a `with` statement, or the executor itself.
@@ -52,9 +61,11 @@ class ProcessExecutor:
         num_workers: processes at a time; by default as many as there are cores.
         seconds_per_trial: wall-clock limit of each seed, which fails if it takes longer.
         say: takes lines meant for the user.
+        num_lanes: seeds at a time in each process, all on the CPU; with more than one they are
+            lanes of an engine (see `LanesExecutor`), and none has a limit of its own.
 
     Raises:
-        ConfigError: a number is not positive.
+        ConfigError: a number is not positive, or lanes are to have limits.
     """
 
     def __init__(
@@ -62,11 +73,22 @@ class ProcessExecutor:
         num_workers: int | None = None,
         seconds_per_trial: float | None = None,
         say: Callable[[str], None] | None = None,
+        num_lanes: int = 1,
     ) -> None:
         if num_workers is not None and num_workers < 1:
             raise ConfigError(f"num_workers must be at least 1, but got {num_workers}.")
         if seconds_per_trial is not None and not seconds_per_trial > 0:
             raise ConfigError(f"seconds_per_trial must be positive, but got {seconds_per_trial}.")
+        if num_lanes < 1:
+            raise ConfigError(f"num_lanes must be at least 1, but got {num_lanes}.")
+        if num_lanes > 1 and seconds_per_trial is not None:
+            raise ConfigError(
+                "Only a process that trains one seed at a time can be ended when its time is over, "
+                f"but got seconds_per_trial={seconds_per_trial:g} and num_lanes={num_lanes}. Leave "
+                "one of them out."
+            )
+        self.num_lanes = num_lanes
+        """Seeds at a time in each process."""
         self._num_workers = num_workers or num_cores()
         self._seconds_per_trial = seconds_per_trial
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
@@ -118,7 +140,7 @@ class ProcessExecutor:
             try:
                 self._begin_some(seeds)
                 while self._busy():
-                    if self._attend_some():
+                    if self._attend_some(seeds):
                         self._begin_some(seeds)
                 self._finish_unbegun(seeds)
             except BaseException:  # a bug of ours: reporters' and trials' errors are caught below
@@ -135,7 +157,7 @@ class ProcessExecutor:
             del error  # its traceback holds this frame, which would keep the processes alive
 
     def _busy(self) -> list[Worker]:
-        return [worker for worker in self._workers if worker.on is not None]
+        return [worker for worker in self._workers if worker.is_busy]
 
     @property
     def _is_ending(self) -> bool:
@@ -145,38 +167,49 @@ class ProcessExecutor:
 
     def _begin_some(self, seeds: _Seeds) -> None:
         """Gives out seeds until all workers are busy or there is none."""
-        while not self._is_ending and len(self._busy()) < self._num_workers:
-            try:
-                seed = next(seeds, None)
-            except BaseException as error:
-                self._break_off(error)
-                return
+        while len(self._busy()) < self._num_workers:
+            seed = self._next(seeds)
             if seed is None:
                 return
-            self._begin(*seed)
+            self._begin(seed)
 
-    def _begin(self, tally: Tally, config: TrialConfig) -> None:
-        try:
-            if tally.should_stop:
+    def _next(self, seeds: _Seeds) -> Assignment | None:
+        """The next seed that is to be trained; None where there is none now."""
+        while not self._is_ending:
+            try:
+                seed = next(seeds, None)
+                if seed is None:
+                    return None
+                tally, config = seed
+                if not tally.should_stop:
+                    return Assignment(tally, config)
                 self._tell(tally, _passed_over(tally, config))
-                return
-            worker = self._free_worker()
-            tally.has_begun = True
-            worker.begin(Assignment(tally, config))
+            except BaseException as error:
+                self._break_off(error)
+        return None
+
+    def _begin(self, seed: Assignment, asking: Worker | None = None) -> None:
+        """Has a seed trained by a worker that is free, or has asked for one."""
+        try:
+            seed.tally.has_begun = True
+            worker = asking or self._free_worker()
+            worker.begin(seed)
         except BaseException as error:
-            self._tell(tally, TrialRecord.unbegun(config, "stopped", _text(error)))
+            if asking is not None:
+                asking.begin(None)
+            self._tell(seed.tally, TrialRecord.unbegun(seed.config, "stopped", _text(error)))
             self._break_off(error)
         else:
             if self.received is not None:  # while it was begun, too late for the handler
                 self._stop(worker, self.received)
 
     def _free_worker(self) -> Worker:
-        for worker in [worker for worker in self._workers if worker.on is None]:
+        for worker in [worker for worker in self._workers if not worker.is_busy]:
             if worker.is_alive:
                 return worker
             self._workers.remove(worker)
             worker.bury()
-        self._workers.append(Worker())
+        self._workers.append(Worker(self.num_lanes))
         return self._workers[-1]
 
     def _finish_unbegun(self, seeds: _Seeds) -> None:
@@ -188,60 +221,80 @@ class ProcessExecutor:
 
     # ---- attending
 
-    def _attend_some(self) -> bool:
+    def _attend_some(self, seeds: _Seeds) -> bool:
         """Waits for what workers have to say; whether a seed has ended."""
         busy = self._busy()
+        num_before = sum(len(worker.seeds) for worker in busy)
         ready = wait([w.pipe for w in busy] + [w.sentinel for w in busy], self._patience())
         for worker in busy:
             if worker.pipe in ready or not worker.is_alive:
                 try:
-                    self._attend(worker)
+                    self._attend(worker, seeds)
                 except BaseException as error:
                     self._break_off(error)
         self._look_at_limits()
-        return any(worker.on is None for worker in busy)
+        has_ended = sum(len(worker.seeds) for worker in busy) < num_before
+        return has_ended or not all(worker.is_busy for worker in busy)
 
-    def _attend(self, worker: Worker) -> None:
-        seed = worker.on
-        assert seed is not None
+    def _attend(self, worker: Worker, seeds: _Seeds) -> None:
         match worker.hear():
             case Ready():
                 worker.is_ready = True
-            case Begun():
-                seed.begun_at = time.monotonic()
-            case Reported(env_steps, score):
-                worker.send(self._report(worker, seed, env_steps, score))
-            case Ended(record):
-                self._release(worker, seed, record.status == "stopped")
-                self._tell(seed.tally, seed.ended(record))
+            case Begun(number):
+                worker.seeds[number].begun_at = time.monotonic()
+            case Reported(number, env_steps, score):
+                worker.send(self._report(worker, worker.seeds[number], env_steps, score))
+            case Ended(number, record):
+                seed = worker.seeds.pop(number)
+                self._tell(seed.tally, seed.ended(record, worker.ending))
+            case Asking():
+                self._offer(worker, self._next(seeds))
+            case Said(line):
+                self._say(line)
             case Raised() as raised:
-                self._release(worker, seed)
                 self._break_off(raised.error())
-                self._tell(seed.tally, seed.broken_off(Ending("failed", raised.text)))
+                self._abandon(worker, Ending("failed", raised.text))
+            case Idle(was_stopped):
+                self._release(worker, was_stopped)
             case None:
-                self._bury(worker, seed)
+                self._bury(worker)
 
-    def _release(self, worker: Worker, seed: Assignment, was_stopped: bool = False) -> None:
+    def _offer(self, worker: Worker, seed: Assignment | None) -> None:
+        """Answers a worker that has room for one more."""
+        if seed is None:
+            worker.begin(None)
+        else:
+            self._begin(seed, asking=worker)
+
+    def _abandon(self, worker: Worker, ending: Ending) -> None:
+        """Tells how the seeds of a worker ended that it does not tell of itself."""
+        while worker.seeds:
+            _, seed = worker.seeds.popitem()
+            self._tell(seed.tally, seed.broken_off(ending))
+
+    def _release(self, worker: Worker, was_stopped: bool) -> None:
         """Has a worker back, unless a signal is on its way to it, or it took too long."""
-        worker.on = None
-        if seed.ending is not None and (seed.ending.status == "failed" or not was_stopped):
+        ending = worker.ending
+        worker.rest()
+        if ending is not None and (ending.status == "failed" or not was_stopped):
             self._workers.remove(worker)
             worker.dismiss()
             worker.bury()
 
-    def _bury(self, worker: Worker, seed: Assignment) -> None:
-        """Notes how a seed ended whose worker is gone without a word."""
+    def _bury(self, worker: Worker) -> None:
+        """Notes how seeds ended whose worker is gone without a word."""
         self._workers.remove(worker)
-        worker.on = None
+        worker.is_busy = False
         exit_code = worker.bury()
         reason = f"its process ended with exit code {exit_code}"
         if exit_code < 0:
             reason = f"its process was killed by signal {-exit_code}"
-        if seed.ending is None:
-            self._say(f"Stopped: the trial in '{seed.config.root_dir}': {reason}.")
+        if worker.ending is None:
+            for seed in worker.seeds.values():
+                self._say(f"Stopped: the trial in '{seed.config.root_dir}': {reason}.")
             if exit_code > 0 and not worker.is_ready:
                 self._break_off(_not_begun(exit_code))
-        self._tell(seed.tally, seed.broken_off(seed.ending or Ending("stopped", reason)))
+        self._abandon(worker, worker.ending or Ending("stopped", reason))
 
     # ---- reporting
 
@@ -280,24 +333,24 @@ class ProcessExecutor:
         return max(0.0, min([_TICK, *(mark - time.monotonic() for mark in marks)]))
 
     def _marks(self, worker: Worker) -> Iterator[float]:
-        seed = worker.on
-        assert seed is not None
-        if seed.kill_at is not None:
-            yield seed.kill_at
-        elif self._seconds_per_trial is not None and seed.begun_at is not None:
-            yield seed.begun_at + self._seconds_per_trial
+        """When a worker is to be looked at."""
+        if worker.kill_at is not None:
+            yield worker.kill_at
+        elif self._seconds_per_trial is not None:
+            begun = (seed.begun_at for seed in worker.seeds.values())
+            yield from (at + self._seconds_per_trial for at in begun if at is not None)
 
     def _look_at_limits(self) -> None:
         for worker in self._busy():
-            assert worker.on is not None
             if min(self._marks(worker), default=float("inf")) > time.monotonic():
                 continue
-            if worker.on.kill_at is not None:
+            if worker.kill_at is not None:
                 worker.kill()
-                worker.on.kill_at += _TICK
+                worker.kill_at += _TICK
             else:
+                (seed,) = worker.seeds.values()
                 reason = f"it took longer than seconds_per_trial={self._seconds_per_trial:g}"
-                self._say(f"Failed: the trial in '{worker.on.config.root_dir}': {reason}.")
+                self._say(f"Failed: the trial in '{seed.config.root_dir}': {reason}.")
                 worker.stop(signal.SIGTERM, Ending("failed", reason), _GRACE_AT_LIMIT)
 
     # ---- signals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +14,15 @@ from sweeprl.config import TrialConfig, merge
 from sweeprl.envs import EnvExtension
 from sweeprl.errors import ConfigError, did_you_mean
 from sweeprl.executors import Executor, InProcessExecutor, LanesExecutor, ProcessExecutor
+from sweeprl.executors.capacity import num_cores, num_lanes_for
 from sweeprl.executors.dry_run import why_not_lanes
 from sweeprl.executors.feed import cohort_of
-from sweeprl.launcher import build_frame
+from sweeprl.launcher import build_frame, choose_device
 from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
+from sweeprl.trials.budget import budget_of
 
-__all__ = ["check_executor", "choose_executor", "opened_executor"]
+__all__ = ["check_executor", "choose_executor", "opened_executor", "trains_lanes"]
 
 _NAMES = ("auto", "lanes", "processes", "in-process")
 
@@ -27,6 +30,9 @@ _DRAWS = 64
 
 _ENOUGH = 8
 """Trials of 64 drawn at random that must be able to share an engine for lanes to be worth it."""
+
+_STEPS_PER_PROCESS = 200_000
+"""Environment steps of a sweep from which on another process of lanes wins back its own start."""
 
 
 def check_executor(name: str, seconds_per_trial: float | None) -> None:
@@ -52,6 +58,7 @@ def choose_executor(
     *,
     num_workers: int | None = None,
     num_lanes: int | None = None,
+    num_trials: int | None = None,
     seconds_per_trial: float | None = None,
     config_folder: str = "",
     say: Callable[[str], None] | None = None,
@@ -62,21 +69,60 @@ def choose_executor(
         name: auto, lanes, processes or in-process.
         base: the config of the sweep.
         space: what its trials may differ in.
-        num_workers: for processes.
-        num_lanes: for lanes.
+        num_workers: for processes, and for lanes: how many processes share them.
+        num_lanes: for lanes, those of all processes.
+        num_trials: how many there will be, where that is known.
         seconds_per_trial: limit for one seed; only processes can be ended from outside.
         config_folder: a folder whose modules the config may name.
         say: takes lines meant for the user.
 
+    Raises:
+        ConfigError: several processes are to share a GPU.
     """
     reason = "as asked for"
     if name == "auto":
         name, reason = _best(base, space, seconds_per_trial, config_folder)
     if name == "lanes":
-        return LanesExecutor(num_lanes, say=say), reason
+        with importable([config_folder, Path.cwd()] if config_folder else [Path.cwd()]):
+            each, num_processes = _shared_out(base, num_workers, num_lanes, num_trials)
+        if num_processes == 1:
+            return LanesExecutor(num_lanes, say=say), reason
+        reason = f"{reason}; {num_processes} processes of {each} lanes each"
+        return ProcessExecutor(num_processes, say=say, num_lanes=each), reason
     if name == "processes":
         return ProcessExecutor(num_workers, seconds_per_trial, say=say), reason
     return InProcessExecutor(), reason
+
+
+def _shared_out(
+    base: TrialConfig, num_workers: int | None, num_lanes: int | None, num_trials: int | None
+) -> tuple[int, int]:
+    """Lanes of each process, and the number of processes."""
+    device = choose_device(base.gpus)
+    if device.type != "cpu" or num_workers == 1:
+        if num_workers is not None and num_workers > 1:
+            raise ConfigError(
+                f"Lanes on a GPU must be trained by one process, but got num_workers={num_workers}."
+                " Leave it out, or set gpus to null."
+            )
+        return num_lanes or 0, 1
+    most = num_lanes or num_trials or 10**9
+    wanted = num_workers or min(
+        num_cores(), (num_trials or 0) * budget_of(base) // _STEPS_PER_PROCESS
+    )
+    num_processes = max(1, min(wanted, most))
+    each = math.ceil(most / num_processes)
+    if num_lanes is None:
+        frame = build_frame(base, registry.envs.get(base.env)())
+        each = min(each, num_lanes_for(frame, base, device, num_processes))
+    return each, num_processes
+
+
+def trains_lanes(executor: Executor) -> bool:
+    """Whether trials are trained in lock-step."""
+    if isinstance(executor, ProcessExecutor):
+        return executor.num_lanes > 1
+    return isinstance(executor, LanesExecutor)
 
 
 def _best(

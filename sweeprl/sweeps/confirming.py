@@ -68,7 +68,13 @@ def confirm(
             clock.add(study.user_attrs.get("seconds", 0.0))
             progress = Progress(view or NoView(), clock, budget, budget_of(base))
             with opened_executor(
-                executor, base, space, folder.config_folder, progress.note, **executor_options
+                executor,
+                base,
+                space,
+                folder.config_folder,
+                progress.note,
+                num_trials=max(most, len(chosen)),
+                **executor_options,
             ) as opened_one:
                 session = Session(
                     base,

@@ -12,12 +12,12 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
 from sweeprl.config import TrialConfig
-from sweeprl.executors import Executor, LanesExecutor
+from sweeprl.executors import Executor
 from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.optuna import encode
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.choosing import check_executor, opened_executor
+from sweeprl.sweeps.choosing import check_executor, opened_executor, trains_lanes
 from sweeprl.sweeps.declaration import agree, declaration_of, declared_seed_plan
 from sweeprl.sweeps.folder import SweepFolder
 from sweeprl.sweeps.objectives import objectives_of
@@ -58,8 +58,8 @@ class Sweep:
         pruner: none, median, percentile, asha, hyperband, patient, wilcoxon, `module:Class`, or
             one of Optuna's; `auto` goes by the number of trials and the executor.
         executor: auto, lanes, processes, in-process, or an executor.
-        num_workers: for processes.
-        num_lanes: for lanes.
+        num_workers: for processes, and for lanes: how many processes share them.
+        num_lanes: for lanes, those of all processes.
         seconds_per_trial: limit for one seed of a trial; needs processes.
         objectives: score, and what else is to be as good as it can, see `objectives_of`.
         points: parameters to try first, by dotted path.
@@ -143,6 +143,7 @@ class Sweep:
         self._executor_options: dict[str, Any] = {
             "num_workers": num_workers,
             "num_lanes": num_lanes,
+            "num_trials": self._budget.num_trials(budget_of(self.base)),
             "seconds_per_trial": seconds_per_trial,
         }
         self._max_equal_failures, self._grace_seconds = max_equal_failures, grace_seconds
@@ -174,7 +175,7 @@ class Sweep:
                 **self._executor_options,
             ) as executor,
         ):
-            study = self._study(storage, worker, isinstance(executor, LanesExecutor))
+            study = self._study(storage, worker, trains_lanes(executor))
             self._folder.point_to(self._name, self._url, self._config_folder)
             clock.add(study.user_attrs.get("seconds", 0.0))
             session = Session(

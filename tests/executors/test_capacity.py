@@ -43,7 +43,9 @@ def test_a_replay_that_is_too_large_for_the_machine_lowers_the_number_of_lanes(t
     rows = int(free / 5 / 12 / 4)  # a fifth of what is free
     few = frame_and_config(tmp_path, frame_config=dict(replay_size=rows), max_env_steps=None)
     assert 1 <= num_lanes_for(*few, CPU) <= 4
-    assert num_lanes_for(*frame_and_config(tmp_path), CPU) == 64
+    roomy = frame_and_config(tmp_path)
+    assert num_lanes_for(*roomy, CPU) == 64
+    assert [num_lanes_for(*roomy, CPU, num) for num in (2, 4, 16)] == [32, 16, 16]
 
 
 @pytest.mark.parametrize("frame", ["PPO", "SAC"])
@@ -52,6 +54,7 @@ def test_every_frame_fits(frame, tmp_path, monkeypatch):
     needed = bytes_per_lane(*built)
     monkeypatch.setattr(capacity, "free_bytes", lambda device: 10 * needed)
     assert num_lanes_for(*built, CPU) == 6
+    assert num_lanes_for(*built, CPU, num_processes=3) == 2
     monkeypatch.setattr(capacity, "free_bytes", lambda device: 0)
     assert num_lanes_for(*built, CPU) == 1
 
