@@ -1,12 +1,13 @@
 """Lane-steps per second of many trials in one process, beside stable-baselines3 in two processes.
 
-    python benchmarks/lanes.py cpu [--case dqn] [--hidden 64] [--lanes 64] [--save]
+    python benchmarks/lanes.py cpu [--case dqn] [--hidden 64] [--lanes 64] [--processes 2] [--save]
     python benchmarks/lanes.py gpu [--case dqn] [--env torch] [--lanes 512] [--save]
     python benchmarks/lanes.py table
 
 A lane-step is one environment step of one agent, with the updates it entitles to. Each figure is
 taken from chunks after the warm-up. On the CPU, each repeat begins with stable-baselines3 in as many
-processes as there are cores, and ratios are taken within a repeat.
+processes as there are cores, and ratios are taken within a repeat. Our lanes are shared out to
+`--processes` of one thread each, or with 1 are those of one engine with a thread for each core.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import multiprocessing
 import os
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -97,6 +99,7 @@ class Population:
     def rate(self, seconds: float, warm: int) -> float:
         for _ in range(warm):
             self.chunk()
+        _begin()
         _synchronize(self.learner.device)
         started, steps = time.perf_counter(), 0
         while time.perf_counter() - started < seconds:
@@ -112,11 +115,34 @@ def _synchronize(device: torch.device) -> None:
 
 def sb3_rate(case: dict[str, Any], hidden: int, batch_size: int | None, seconds: float) -> float:
     """Environment steps per second of stable-baselines3, in a process for each core."""
+    num = os.cpu_count() or 1
+    return _together(num, _sb3_worker, (case, hidden, batch_size, seconds))
+
+
+def lanes_rate(case: dict[str, Any], hidden: int, env: str, lanes: int, seconds: float) -> float:
+    """Steps per second of an engine of so many lanes in this process."""
+    config = config_of(case, hidden, env, None)
+    with keep_memory():
+        population = Population(case, lanes, config, torch.device("cpu"))
+        return population.rate(seconds, 1 if case["frame"] == "PPO" else 3)
+
+
+def _together(num: int, work: Any, arguments: tuple[Any, ...]) -> float:
+    """Sum of what `work` returns in `num` processes, which begin to measure together."""
     context = multiprocessing.get_context("spawn")
-    with context.Pool(os.cpu_count()) as pool:
-        return sum(
-            pool.starmap(_sb3_worker, [(case, hidden, batch_size, seconds)] * (os.cpu_count() or 1))
-        )
+    barrier = context.Barrier(num)
+    with context.Pool(num, initializer=_meet_at, initargs=(barrier,)) as pool:
+        return sum(pool.starmap(work, [arguments] * num, chunksize=1))
+
+
+def _meet_at(barrier: Any) -> None:
+    global _begin
+    _begin = barrier.wait
+    torch.set_num_threads(1)
+
+
+_begin: Callable[[], Any] = lambda: None  # noqa: E731
+"""Waits until all that are measured together are ready."""
 
 
 def _sb3_worker(case: dict[str, Any], hidden: int, batch_size: int | None, seconds: float) -> float:
@@ -132,11 +158,11 @@ def _sb3_worker(case: dict[str, Any], hidden: int, batch_size: int | None, secon
         def _on_step(self) -> bool:
             now = time.perf_counter(), self.num_timesteps
             if self.begun is None and self.model._n_updates > 0:
-                self.begun = now
+                _begin()
+                self.begun = now = time.perf_counter(), self.num_timesteps
             self.ended = now
             return self.begun is None or now[0] - self.begun[0] < seconds
 
-    torch.set_num_threads(1)
     env = make_vec_env(case["env"], n_envs=case["num_envs"], seed=os.getpid())
     algorithm = getattr(stable_baselines3, case["frame"])
     settings = {**case["sb3"], **(dict(batch_size=batch_size) if batch_size else {})}
@@ -189,7 +215,13 @@ def update_operations(case: dict[str, Any], config: TrialConfig, hidden: int) ->
 
 
 def cpu_rows(
-    name: str, hidden: int, lanes: list[int], env: str, repeats: int, seconds: float
+    name: str,
+    hidden: int,
+    lanes: list[int],
+    env: str,
+    repeats: int,
+    seconds: float,
+    processes: int,
 ) -> list[dict[str, Any]]:
     """Each repeat runs stable-baselines3 and then every number of lanes; ratios are taken within it."""
     case, device = CASES[name], torch.device("cpu")
@@ -201,12 +233,13 @@ def cpu_rows(
     for _ in range(repeats):
         theirs.append(sb3_rate(case, hidden, None, seconds))
         for num in lanes:
-            rate = Population(case, num, config, device).rate(seconds, 3 if name != "ppo" else 1)
+            own = (case, hidden, env, num // processes, seconds)
+            rate = lanes_rate(*own) if processes == 1 else _together(processes, lanes_rate, own)
             ours[num].append(rate)
             shares[num].append(rate * operations / matmul_rate(device))
     return [
         dict(
-            device="cpu", case=name, env=env, hidden=hidden, lanes=num,
+            device="cpu", case=name, env=env, hidden=hidden, lanes=num, processes=processes,
             lane_steps_per_second=round(statistics.median(ours[num])), sb3_steps_per_second=round(statistics.median(theirs)),
             ratio=[round(f([a / b for a, b in zip(ours[num], theirs, strict=True)]), 2) for f in (min, statistics.median, max)],
             microseconds_per_engine_step=round(1e6 * num * case["num_envs"] / statistics.median(ours[num])),
@@ -225,7 +258,9 @@ def gpu_row(
     torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     population = Population(case, num_lanes, config, device)
-    built = time.perf_counter() - started
+    population.chunk()
+    _synchronize(device)
+    begun = time.perf_counter() - started
     rate = population.rate(seconds, 4 if name != "ppo" else 1)
     return dict(
         device=torch.cuda.get_device_name(0), case=name, env=env, hidden=hidden, lanes=num_lanes,
@@ -233,7 +268,7 @@ def gpu_row(
         microseconds_per_engine_step=round(1e6 * num_lanes * case["num_envs"] / rate),
         peak_megabytes_per_lane=round(torch.cuda.max_memory_allocated() / 2**20 / num_lanes, 2),
         planned_megabytes_per_lane=round(bytes_per_lane(population.frame, config) / 2**20, 2),
-        seconds_to_build=round(built, 1),
+        seconds_to_first_chunk=round(begun, 1),
     )  # fmt: skip
 
 
@@ -244,6 +279,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, action="append")
     parser.add_argument("--lanes", type=int, action="append")
     parser.add_argument("--env", choices=["gymnasium", "native", "torch"], default="torch")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of our lanes")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
@@ -258,38 +294,24 @@ def main() -> None:
         for name in arguments.case or CASES:
             for hidden in arguments.hidden or [64]:
                 if arguments.device == "cpu":
-                    show_all(
-                        cpu_rows(
-                            name, hidden, lanes, arguments.env, arguments.repeats, arguments.seconds
-                        ),
-                        arguments.save,
-                    )
+                    measured = (arguments.repeats, arguments.seconds, arguments.processes)
+                    found = cpu_rows(name, hidden, lanes, arguments.env, *measured)
+                    show_all(found, arguments.save)
                 for num in lanes if arguments.device == "gpu" else []:
-                    show_all(
-                        [
-                            gpu_row(
-                                name,
-                                hidden,
-                                num,
-                                arguments.env,
-                                arguments.batch_size,
-                                arguments.seconds,
-                            )
-                        ],
-                        arguments.save,
-                    )
+                    wanted = (name, hidden, num, arguments.env, arguments.batch_size)
+                    show_all([gpu_row(*wanted, arguments.seconds)], arguments.save)
 
 
 def table() -> None:
     """Writes results/lanes.md from the rows."""
     rows = [json.loads(line) for line in (RESULTS / "lanes.jsonl").read_text().splitlines()]
     cpu = [
-        "| case | networks | lanes | lane-steps/s | SB3, 2 processes | ratio: min, median, max | µs per engine step | share of matmul rate |",
-        "|---|---|---|---|---|---|---|---|",
+        "| case | networks | lanes | processes | lane-steps/s | SB3, 2 processes | ratio: min, median, max | µs per engine step | share of matmul rate |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     gpu = [
-        "| case | networks | batch | environments | lanes | lane-steps/s | µs per engine step | MiB per lane |",
-        "|---|---|---|---|---|---|---|---|",
+        "| case | networks | batch | environments | lanes | GPU | lane-steps/s | µs per engine step | MiB per lane |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda r: (r["case"], r["env"], r["hidden"], r["lanes"])):
         first = f"| {row['case']} | 2x{row['hidden']} | "
@@ -297,12 +319,12 @@ def table() -> None:
         if row["device"] == "cpu":
             ratio = ", ".join(str(value) for value in row["ratio"])
             cpu.append(
-                f"{first}{row['lanes']} | {rate} | {row['sb3_steps_per_second']:,} | {ratio} | {step} | {row['share_of_matmul_rate']:.0%} |"
+                f"{first}{row['lanes']} | {row.get('processes', 1)} | {rate} | {row['sb3_steps_per_second']:,} | {ratio} | {step} | {row['share_of_matmul_rate']:.0%} |"
             )
         else:
-            memory = row["peak_megabytes_per_lane"]
+            memory, card = row["peak_megabytes_per_lane"], row["device"].split()[1]
             gpu.append(
-                f"{first}{row['batch_size']} | {row['env']} | {row['lanes']} | {rate} | {step} | {memory} |"
+                f"{first}{row['batch_size']} | {row['env']} | {row['lanes']} | {card} | {rate} | {step} | {memory} |"
             )
     (RESULTS / "lanes.md").write_text("\n".join([*cpu, "", *gpu]) + "\n")
 
