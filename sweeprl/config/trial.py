@@ -65,9 +65,9 @@ class TrialConfig(Config):
     """Changes of settings in the course of training, as population-based training finds them."""
     num_envs: Annotated[int, Field(gt=0)] = 1
     """Copies of the training environment that one agent steps together."""
-    vectorization: Literal["sync", "async", "native"] = "sync"
-    """How several copies run: in turn, in a process each, or by the environment's own vectorised
-    implementation."""
+    vectorization: Literal["sync", "async", "native", "envpool"] = "sync"
+    """How several copies run: in turn, in a process each, by the environment's own vectorised
+    implementation, or by EnvPool's."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Everything random is derived from it."""
     root_dir: str = "trial"

@@ -86,6 +86,28 @@ class EnvExtension(ABC):
             f'{self.name(config)} has none. Write "sync" or "async".'
         )
 
+    def make_pool(self, config: Any, num: int, seed_of: SeedOf) -> Copies:
+        """Builds EnvPool's implementation of the environment; the arguments are `make_native`'s.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        raise ConfigError(
+            f'vectorization "envpool" is for environments of Gymnasium without wrappers, but '
+            f'{self.name(config)} is another or has some. Write "sync" or "async".'
+        )
+
+    def _one_vector(
+        self, config: TrialConfig, section: Any, num: int, seed_of: SeedOf
+    ) -> Copies | None:
+        """All copies as one vector environment, where the config asks for one."""
+        match config.vectorization:
+            case "native":
+                return self.make_native(section, num, seed_of)
+            case "envpool":
+                return self.make_pool(section, num, seed_of)
+        return None
+
     def generate_env_config(self, config: dict[str, Any]) -> dict[str, Any]:
         """Adds `train_env_config` and `test_env_config` to a plain config; what is set is kept."""
         defaults = self.Config().model_dump(mode="json")
@@ -113,8 +135,8 @@ class EnvExtension(ABC):
         section = config.train_env_config if is_training else config.test_env_config
         num = config.num_envs if is_training else 1
         seed_of = partial(episode_seed, config.seed, STAGE_NUMBERS[stage])
-        if is_training and config.vectorization == "native":
-            return self.make_native(section, num, seed_of)
+        if is_training and (vector := self._one_vector(config, section, num, seed_of)):
+            return vector
         video = partial(self._filmed, section, Path(config.root_dir) / "videos", stage)
         plain = partial(self._flat, section)
         if num == 1:
@@ -144,10 +166,10 @@ class EnvExtension(ABC):
         section = config.train_env_config if is_training else config.test_env_config
         num_envs = self.num_lane_envs(config, stage)
         self._check_lanes(config.vectorization if is_training else "sync")
-        if is_training and config.vectorization == "native":
-            num = len(seeds) * num_envs
-            seed_of = partial(episode_seed, seeds[0], STAGE_NUMBERS[stage])
-            return NativeLanes(self.make_native(section, num, seed_of), seeds, num_envs)
+        seed_of = partial(episode_seed, seeds[0], STAGE_NUMBERS[stage])
+        num = len(seeds) * num_envs
+        if is_training and (vector := self._one_vector(config, section, num, seed_of)):
+            return NativeLanes(vector, seeds, num_envs)
         return SlotLanes(
             partial(self._flat, section),
             self.name(section),
@@ -161,8 +183,8 @@ class EnvExtension(ABC):
         """Refuses what the default lanes would pass over in silence."""
         if vectorization == "async":
             raise ConfigError(
-                'Lanes share one process: their vectorization must be "sync" or "native", but is '
-                '"async". Run these trials one by one.'
+                'Lanes share one process: their vectorization must not be "async". Run these '
+                "trials one by one."
             )
         for name in ("dataset_class", "create_dataset", "create_copies"):
             if getattr(type(self), name) is not getattr(EnvExtension, name):

@@ -12,6 +12,7 @@ from pydantic import Field
 from sweeprl.config import Config, EnvConfig
 from sweeprl.envs._copies import Copies, NativeCopies, SeedOf
 from sweeprl.envs._extension import EnvExtension
+from sweeprl.envs._pool import Pool
 from sweeprl.errors import ConfigError, MissingDependencyError, UnknownNameError, did_you_mean
 
 __all__ = ["Gymnasium", "GymnasiumConfig", "WrapperConfig"]
@@ -66,6 +67,16 @@ class Gymnasium(EnvExtension):
             return super().make_native(config, num, seed_of)
         native = partial(gym.make_vec, num_envs=num, vectorization_mode="vector_entry_point")
         env = gym.wrappers.vector.FlattenObservation(_built(config, native))
+        return NativeCopies(env, config.env_name, seed_of)
+
+    def make_pool(self, config: GymnasiumConfig, num: int, seed_of: SeedOf) -> Copies:
+        """Builds EnvPool's environment of the same name."""
+        if config.wrappers:
+            return super().make_pool(config, num, seed_of)
+        seeds = [seed_of(copy, 0) for copy in range(num)]
+        env = gym.wrappers.vector.FlattenObservation(
+            Pool(config.env_name, config.env_kwargs, seeds)
+        )
         return NativeCopies(env, config.env_name, seed_of)
 
 

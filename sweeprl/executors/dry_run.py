@@ -45,7 +45,7 @@ def why_not_lanes(frame: Frame, config: TrialConfig, extension: EnvExtension) ->
             "environments in processes of their own (vectorization async) are not stepped in lanes"
         )
     normalizes = frame.normalizes_observation or frame.normalizes_reward
-    if config.vectorization == "native" and normalizes:
+    if config.vectorization in ("native", "envpool") and normalizes:
         return "a native environment's steps between two agents would enter the normalization"
     return (
         _why_not_environments(config, extension)

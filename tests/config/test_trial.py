@@ -86,7 +86,10 @@ def test_plain_values_make_the_same_config_again(frame, small_config):
         ({"num_envs": 0}, r"^num_envs: .*greater than 0, but got 0\. The default is 1\.$"),
         ({"num_envs": 1.5}, r"^num_envs: .*but got 1\.5"),
         ({"num_envs": True}, r"^num_envs: Must not be a truth value, but got True"),
-        ({"vectorization": "snyc"}, r"^vectorization: .*'sync', 'async' or 'native'.*'snyc'"),
+        (
+            {"vectorization": "snyc"},
+            r"^vectorization: .*'sync', 'async', 'native' or 'envpool'.*'snyc'",
+        ),
         ({"seed": -1}, r"^seed: .*greater than or equal to 0, but got -1"),
         ({"seed": 2**32}, r"^seed: .*less than 4294967296"),
         ({"seed": None}, r"^seed: .*but got None"),
