@@ -118,10 +118,11 @@ CASES: dict[str, dict[str, Any]] = {
             model_kwargs=[dict(hidden=[128, 128])] * 2,
         ),
     ),
+    # A quarter of the step size that these settings have without priorities, as Schaul et al. have it.
     "dqnper-acrobot": dict(
         frame="DQNPer", env="Acrobot-v1", steps=40_000, num_envs=1,
         frame_config=dict(
-            learning_rate=6.3e-4, batch_size=128, replay_size=50_000, warmup_steps=1000, discount=0.99,
+            learning_rate=1.575e-4, batch_size=128, replay_size=50_000, warmup_steps=1000, discount=0.99,
             update_rate=None, update_steps=250, collect_steps=64, updates_per_step=0.5, exploration_steps=12_000,
             epsilon_end=0.1, criterion="SmoothL1Loss", gradient_max=10.0, priority_beta_steps=40_000,
             model_kwargs=[dict(hidden=[256, 256])] * 2,

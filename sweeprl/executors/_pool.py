@@ -45,10 +45,17 @@ class Assignment:
     config: TrialConfig
     begun_at: float | None = None
     """When its training began, in seconds of `time.monotonic`."""
+    ending: Ending | None = None
+    """Why it is to stop, where that is no matter of its neighbours."""
 
     def __post_init__(self) -> None:
         self._folder = TrialFolder(Path(self.config.root_dir))
         self._written_before = self._written_at()
+
+    @property
+    def surroundings(self) -> tuple[str, str]:
+        """The folders whose modules its config may name."""
+        return self.tally.trial.config_folder, os.getcwd()
 
     def job(self, number: int) -> Job:
         """What the worker needs to know."""
@@ -64,8 +71,11 @@ class Assignment:
 
     def ended(self, record: TrialRecord, ending: Ending | None) -> TrialRecord:
         """The record that a worker sent, with the true reason for its stop."""
+        ending = self.ending or ending
         if ending is None or record.status != "stopped":
             return record
+        if self._written_at() == self._written_before:  # what lies there is not this seed's
+            return record.model_copy(update=ending._asdict())
         return self._save(record, ending)
 
     def broken_off(self, ending: Ending) -> TrialRecord:
@@ -93,18 +103,22 @@ class Worker:
 
     Args:
         num_lanes: seeds at a time.
+        num_processes: how many share the machine's memory.
 
     Raises:
         SweepRLError: this process is itself a worker that has not got past its main script.
     """
 
     num_lanes: int = 1
+    num_processes: int = 1
     is_ready: bool = False
     """Whether it has imported everything."""
     is_busy: bool = False
     """Whether it was given something, and has not said that it is idle."""
     seeds: dict[int, Assignment] = field(default_factory=dict)
     """What it trains, by number."""
+    surroundings: tuple[str, str] = ("", "")
+    """Of its run: the folders whose modules its configs may name."""
     ending: Ending | None = None
     """Why it was told to stop."""
     kill_at: float | None = None
@@ -115,7 +129,7 @@ class Worker:
         _refuse_in_main_script()
         resource_tracker.ensure_running()  # its start would let signals through again
         self.pipe, there = multiprocessing.Pipe()
-        self._process = _begun(there, self.num_lanes)
+        self._process = _begun(there, self.num_lanes, self.num_processes)
         self._num_jobs = 0
         there.close()
 
@@ -136,6 +150,7 @@ class Worker:
             self.send(None)
             return
         self._num_jobs += 1
+        self.surroundings = assignment.surroundings
         self.send(assignment.job(self._num_jobs))
         self.seeds[self._num_jobs], self.is_busy = assignment, True
 
@@ -214,10 +229,10 @@ def _refuse_in_main_script() -> None:
         )
 
 
-def _begun(pipe: Connection, num_lanes: int) -> Any:
+def _begun(pipe: Connection, *numbers: int) -> Any:
     """Begins a worker process at the other end of a pipe."""
     environ = {**os.environ, **dict.fromkeys(THREADS, "1")}
-    settings: Any = {"target": work, "args": (pipe, environ, num_lanes), "name": "sweeprl-worker"}
+    settings: Any = {"target": work, "args": (pipe, environ, *numbers), "name": "sweeprl-worker"}
     if ensure_template():
         with suppress(EOFError, OSError):  # it could not be begun, or is gone
             forked = multiprocessing.get_context("forkserver").Process(**settings)

@@ -48,6 +48,9 @@ __all__ = [
 _LOCK_SECONDS = 30.0
 """How long a worker waits for another one to let go of a trial's folder."""
 
+_LOCK_SECONDS_OF_LANES = 3.0
+"""The same where other lanes wait meanwhile, and have to be saved should a signal come."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -165,13 +168,16 @@ Message = Ready | Begun | Reported | Ended | Asking | Idle | Said | Raised
 # ---- what a worker does
 
 
-def work(parent: Connection, environ: Mapping[str, str], num_lanes: int) -> None:
+def work(
+    parent: Connection, environ: Mapping[str, str], num_lanes: int, num_processes: int
+) -> None:
     """Trains whatever the parent sends, until it sends nothing more, or a signal came too late.
 
     Args:
         parent: the pipe to it.
         environ: environment variables as they are now; those of this process may be older.
         num_lanes: seeds at a time.
+        num_processes: how many share the machine's memory.
     """
     os.environ.clear()
     os.environ.update(environ)
@@ -183,7 +189,7 @@ def work(parent: Connection, environ: Mapping[str, str], num_lanes: int) -> None
     parent.send(Ready())
     while (job := _received(parent)) is not None:
         with signals.heeded():
-            was_stopped = _run(_Jobs(job, parent, num_lanes), signals)
+            was_stopped = _run(_Jobs(job, parent, num_lanes), signals, num_processes)
             parent.send(Idle(was_stopped))
         if signals.received is not None and not was_stopped:
             return  # the parent does not know whether the signal has come yet
@@ -209,18 +215,20 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run(jobs: _Jobs, signals: _Signals) -> bool:
+def _run(jobs: _Jobs, signals: _Signals, num_processes: int) -> bool:
     """Trains a job, and as lanes what is asked for beside it; whether a signal was the end."""
     os.chdir(jobs.first.working_folder)
     folders = jobs.first.folders()
     with as_before(folders), importable(folders), jobs:
-        alone = InProcessExecutor([StopOnSignal(heeds_second=False), signals])
+        stopping = StopOnSignal(heeds_second=False)
+        alone = InProcessExecutor([stopping, signals])
         try:
             if jobs.num_lanes == 1:
                 alone.run(jobs)
                 return alone.was_stopped
             lanes = LanesExecutor(
                 jobs.num_lanes, gpus=None, num_threads=1, pl_callbacks=[signals], say=jobs.say,
+                num_processes=num_processes,
                 otherwise=lambda trials, reason: _train_alone(alone, trials, reason, jobs.say),
             )  # fmt: skip
             lanes.run(jobs)
@@ -250,6 +258,7 @@ class _Jobs:
         self.first, self.num_lanes, self._parent = first, num_lanes, parent
         self._next: Job | None = first
         self._locks: dict[int, ExitStack] = {}
+        self._roots: dict[int, Path] = {}
 
     def __enter__(self) -> _Jobs:
         return self
@@ -268,8 +277,17 @@ class _Jobs:
         if job is None:
             raise StopIteration
         config = TrialConfig.of(job.config)
+        root, seconds = Path(config.root_dir), _LOCK_SECONDS
+        if self.num_lanes > 1:
+            seconds = _LOCK_SECONDS_OF_LANES
+        if root in self._roots.values():
+            raise ConfigError(
+                f"Trials that are trained at once must have folders of their own, but two have "
+                f"'{root}'. Choose another root_dir for one of them."
+            )
         self._locks[job.number] = lock = ExitStack()
-        lock.enter_context(_locked(Path(config.root_dir)))
+        lock.enter_context(_locked(root, seconds))
+        self._roots[job.number] = root
         self.send(Begun(job.number))
         reporter = _Messages(self, job.number)
         return Trial(config, reporter, (), job.resume, job.config_folder, job.params)
@@ -277,6 +295,7 @@ class _Jobs:
     def release(self, number: int) -> None:
         """Lets go of a job's folder."""
         self._locks.pop(number).close()
+        del self._roots[number]
 
     def say(self, line: str) -> None:
         """Has a line shown to the user."""
@@ -298,8 +317,12 @@ class _Jobs:
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def _locked(root: Path, seconds: float) -> Iterator[None]:
     """Keeps a trial's folder to this process; the system lets go of it when the process ends.
+
+    Args:
+        root: the folder.
+        seconds: how long to wait for it.
 
     Raises:
         ConfigError: another process has it.
@@ -308,11 +331,11 @@ def _locked(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / ".lock")
     try:
-        lock.acquire(timeout=_LOCK_SECONDS)
+        lock.acquire(timeout=seconds)
     except Timeout:
         raise ConfigError(
             f"A trial must be trained by one process at a time, but another one has trained in "
-            f"'{root}' for {_LOCK_SECONDS:g} seconds. Wait for its end, end it, or choose another "
+            f"'{root}' for {seconds:g} seconds. Wait for its end, end it, or choose another "
             "root_dir."
         ) from None
     except (OSError, NotImplementedError):  # a file system without locks

@@ -12,7 +12,14 @@ from sweeprl.config import PrioritizedConfig, ReplayConfig, SearchConfig, TrialC
 from sweeprl.engine import FieldLayout
 from sweeprl.frames import Frame
 
-__all__ = ["bytes_per_lane", "free_bytes", "num_cores", "num_lanes_for", "replay_rows"]
+__all__ = [
+    "bytes_per_lane",
+    "free_bytes",
+    "lanes_in_memory",
+    "num_cores",
+    "num_lanes_for",
+    "replay_rows",
+]
 
 _FILLS = {"cpu": 64, "cuda": 2048}
 """Lanes from which on four times as many 2x64 networks raise the rate by less than a third.
@@ -51,9 +58,14 @@ def num_lanes_for(
         device: where they are to be trained.
         num_processes: that share the device; the lanes are those of one of them.
     """
-    room = int(_SHARE * free_bytes(device) // bytes_per_lane(frame, config)) // num_processes
+    room = lanes_in_memory(frame, config, device) // num_processes
     filling = _FILLS[device.type] // num_processes
     return max(1, min(filling if num_processes == 1 else max(_FEWEST, filling), room))
+
+
+def lanes_in_memory(frame: Frame, config: TrialConfig, device: torch.device) -> int:
+    """Returns how many lanes a device's memory holds, at least one."""
+    return max(1, int(_SHARE * free_bytes(device) // bytes_per_lane(frame, config)))
 
 
 def replay_rows(config: TrialConfig) -> int:

@@ -15,7 +15,7 @@ from sweeprl.config import TrialConfig
 from sweeprl.engine import Learner
 from sweeprl.envs import Budget, EnvExtension, LanesDataset
 from sweeprl.errors import ConfigError
-from sweeprl.executors.capacity import num_cores, num_lanes_for, replay_rows
+from sweeprl.executors.capacity import lanes_in_memory, num_cores, num_lanes_for, replay_rows
 from sweeprl.executors.cohort import CohortModule
 from sweeprl.executors.dry_run import why_not_lanes
 from sweeprl.executors.feed import Feed
@@ -61,6 +61,8 @@ class LanesExecutor:
             to trials that come later. By default trials are only asked for where one has ended.
         otherwise: takes the trials that cannot be lanes, and the reason; by default they are
             trained in processes.
+        num_processes: how many such executors share the machine. Each of several has its part of
+            the memory, and leaves trials of other cohorts and second signals to its parent.
 
     Raises:
         ConfigError: `num_lanes` is not positive.
@@ -75,6 +77,7 @@ class LanesExecutor:
         say: Callable[[str], None] | None = None,
         stays_open: Callable[[], bool] | None = None,
         otherwise: Callable[[Iterable[Trial], str], None] | None = None,
+        num_processes: int = 1,
     ) -> None:
         if num_lanes is not None and num_lanes < 1:
             raise ConfigError(f"num_lanes must be at least 1, but got {num_lanes}.")
@@ -82,7 +85,7 @@ class LanesExecutor:
         self._num_threads = num_threads or num_cores()
         self._callbacks = list(pl_callbacks)
         self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
-        self._stays_open = stays_open
+        self._stays_open, self._num_processes = stays_open, num_processes
         self._otherwise = otherwise or self._train_in_processes
         self._received: int | None = None
 
@@ -104,7 +107,8 @@ class LanesExecutor:
         """
         resolver = Resolver(caller_globals())
         # One that waits ends a cohort that stays open, as soon as its trials have ended.
-        most = 1 if self._stays_open else self._num_lanes or _MOST_WAITING
+        takes_one = self._stays_open is not None or self._num_processes > 1
+        most = 1 if takes_one else self._num_lanes or _MOST_WAITING
         feed = Feed(trials, most_waiting=most)
         self._received = None
         try:
@@ -174,7 +178,7 @@ class LanesExecutor:
 
         learner = _learner(seats, frame_of, device)
         data = _data(seats, learner, extension)
-        signals = StopOnSignal()
+        signals = StopOnSignal(heeds_second=self._num_processes == 1)
         module = CohortModule(
             learner,
             data,
@@ -210,6 +214,9 @@ class LanesExecutor:
 
     def _room(self, frame: Frame, config: TrialConfig, device: torch.device) -> int:
         """How many lanes there may be."""
+        if self._num_processes > 1:
+            room = lanes_in_memory(frame, config, device) // self._num_processes
+            return max(1, min(self._num_lanes or sys.maxsize, room))
         if self._num_lanes is not None and self._stays_open is None:
             return self._num_lanes
         return min(self._num_lanes or sys.maxsize, num_lanes_for(frame, config, device))

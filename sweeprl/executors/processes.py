@@ -95,6 +95,8 @@ class ProcessExecutor:
         self.received: int | None = None
         """The signal that ended the last run, if one did."""
         self._error: BaseException | None = None
+        self._has_ended = False
+        """Whether a seed has ended since workers were last waited for."""
         self._mute: set[Tally] = set()
         """Those whose reporters have raised, and hear nothing more."""
         self._workers: list[Worker] = []
@@ -209,7 +211,7 @@ class ProcessExecutor:
                 return worker
             self._workers.remove(worker)
             worker.bury()
-        self._workers.append(Worker(self.num_lanes))
+        self._workers.append(Worker(self.num_lanes, self._num_workers))
         return self._workers[-1]
 
     def _finish_unbegun(self, seeds: _Seeds) -> None:
@@ -223,8 +225,7 @@ class ProcessExecutor:
 
     def _attend_some(self, seeds: _Seeds) -> bool:
         """Waits for what workers have to say; whether a seed has ended."""
-        busy = self._busy()
-        num_before = sum(len(worker.seeds) for worker in busy)
+        busy, self._has_ended = self._busy(), False
         ready = wait([w.pipe for w in busy] + [w.sentinel for w in busy], self._patience())
         for worker in busy:
             if worker.pipe in ready or not worker.is_alive:
@@ -233,8 +234,7 @@ class ProcessExecutor:
                 except BaseException as error:
                     self._break_off(error)
         self._look_at_limits()
-        has_ended = sum(len(worker.seeds) for worker in busy) < num_before
-        return has_ended or not all(worker.is_busy for worker in busy)
+        return self._has_ended or not all(worker.is_busy for worker in busy)
 
     def _attend(self, worker: Worker, seeds: _Seeds) -> None:
         match worker.hear():
@@ -243,12 +243,15 @@ class ProcessExecutor:
             case Begun(number):
                 worker.seeds[number].begun_at = time.monotonic()
             case Reported(number, env_steps, score):
-                worker.send(self._report(worker, worker.seeds[number], env_steps, score))
+                worker.send(self._report(worker.seeds[number], env_steps, score))
             case Ended(number, record):
                 seed = worker.seeds.pop(number)
+                if worker.kill_at is not None:  # it saves one after the other
+                    worker.kill_at = max(worker.kill_at, time.monotonic() + _TICK)
+                self._has_ended = True
                 self._tell(seed.tally, seed.ended(record, worker.ending))
             case Asking():
-                self._offer(worker, self._next(seeds))
+                self._offer(worker, seeds)
             case Said(line):
                 self._say(line)
             case Raised() as raised:
@@ -259,9 +262,13 @@ class ProcessExecutor:
             case None:
                 self._bury(worker)
 
-    def _offer(self, worker: Worker, seed: Assignment | None) -> None:
+    def _offer(self, worker: Worker, seeds: _Seeds) -> None:
         """Answers a worker that has room for one more."""
+        seed = self._next(seeds)
         if seed is None:
+            worker.begin(None)
+        elif seed.surroundings != worker.surroundings:  # modules of one name may be others there
+            seeds.waiting.appendleft((seed.tally, seed.config))
             worker.begin(None)
         else:
             self._begin(seed, asking=worker)
@@ -270,10 +277,12 @@ class ProcessExecutor:
         """Tells how the seeds of a worker ended that it does not tell of itself."""
         while worker.seeds:
             _, seed = worker.seeds.popitem()
-            self._tell(seed.tally, seed.broken_off(ending))
+            self._has_ended = True
+            self._tell(seed.tally, seed.broken_off(seed.ending or ending))
 
     def _release(self, worker: Worker, was_stopped: bool) -> None:
         """Has a worker back, unless a signal is on its way to it, or it took too long."""
+        worker.is_busy = False  # from here on no signal is sent to it
         ending = worker.ending
         worker.rest()
         if ending is not None and (ending.status == "failed" or not was_stopped):
@@ -298,7 +307,7 @@ class ProcessExecutor:
 
     # ---- reporting
 
-    def _report(self, worker: Worker, seed: Assignment, env_steps: int, score: float) -> bool:
+    def _report(self, seed: Assignment, env_steps: int, score: float) -> bool:
         """Hands a score on; whether the seed is to stop."""
         if seed.tally not in self._mute:
             try:
@@ -306,7 +315,7 @@ class ProcessExecutor:
             except BaseException as error:
                 self._mute.add(seed.tally)
                 if self._error is None:
-                    worker.stop(signal.SIGTERM, Ending("stopped", _text(error)), _GRACE)
+                    seed.ending = Ending("stopped", _text(error))
                 self._break_off(error)
         return seed.tally.should_stop
 

@@ -61,12 +61,6 @@ class SweepBudget:
                 f"{self.confirmation}. 0.3 is the default, 0 leaves it out."
             )
 
-    def num_trials(self, env_steps_per_trial: int) -> int | None:
-        """How many trials of so many steps it holds, confirmation runs included; None: unknown."""
-        if self.env_steps is not None:
-            return max(1, self.env_steps // env_steps_per_trial)
-        return self.trials
-
     def check(self, num_first: int, env_steps_per_trial: int) -> None:
         """Refuses a budget that does not hold what is to be tried first.
 

@@ -14,7 +14,7 @@ from sweeprl.config import TrialConfig, merge
 from sweeprl.envs import EnvExtension
 from sweeprl.errors import ConfigError, did_you_mean
 from sweeprl.executors import Executor, InProcessExecutor, LanesExecutor, ProcessExecutor
-from sweeprl.executors.capacity import num_cores, num_lanes_for
+from sweeprl.executors.capacity import lanes_in_memory, num_cores, num_lanes_for
 from sweeprl.executors.dry_run import why_not_lanes
 from sweeprl.executors.feed import cohort_of
 from sweeprl.launcher import build_frame, choose_device
@@ -58,7 +58,7 @@ def choose_executor(
     *,
     num_workers: int | None = None,
     num_lanes: int | None = None,
-    num_trials: int | None = None,
+    num_seeds: int | None = None,
     seconds_per_trial: float | None = None,
     config_folder: str = "",
     say: Callable[[str], None] | None = None,
@@ -71,7 +71,7 @@ def choose_executor(
         space: what its trials may differ in.
         num_workers: for processes, and for lanes: how many processes share them.
         num_lanes: for lanes, those of all processes.
-        num_trials: how many there will be, where that is known.
+        num_seeds: how many there will be of all trials, where that is known.
         seconds_per_trial: limit for one seed; only processes can be ended from outside.
         config_folder: a folder whose modules the config may name.
         say: takes lines meant for the user.
@@ -84,7 +84,7 @@ def choose_executor(
         name, reason = _best(base, space, seconds_per_trial, config_folder)
     if name == "lanes":
         with importable([config_folder, Path.cwd()] if config_folder else [Path.cwd()]):
-            each, num_processes = _shared_out(base, num_workers, num_lanes, num_trials)
+            each, num_processes = _shared_out(base, num_workers, num_lanes, num_seeds)
         if num_processes == 1:
             return LanesExecutor(num_lanes, say=say), reason
         reason = f"{reason}; {num_processes} processes of {each} lanes each"
@@ -95,7 +95,7 @@ def choose_executor(
 
 
 def _shared_out(
-    base: TrialConfig, num_workers: int | None, num_lanes: int | None, num_trials: int | None
+    base: TrialConfig, num_workers: int | None, num_lanes: int | None, num_seeds: int | None
 ) -> tuple[int, int]:
     """Lanes of each process, and the number of processes."""
     device = choose_device(base.gpus)
@@ -106,16 +106,17 @@ def _shared_out(
                 " Leave it out, or set gpus to null."
             )
         return num_lanes or 0, 1
-    most = num_lanes or num_trials or 10**9
-    wanted = num_workers or min(
-        num_cores(), (num_trials or 0) * budget_of(base) // _STEPS_PER_PROCESS
-    )
-    num_processes = max(1, min(wanted, most))
+    frame = build_frame(base, registry.envs.get(base.env)())
+    in_memory = lanes_in_memory(frame, base, device)
+    most = min(num_lanes or num_seeds or in_memory, in_memory)
+    busy = num_cores()
+    if num_seeds is not None:
+        busy = min(busy, num_seeds * budget_of(base) // _STEPS_PER_PROCESS)
+    num_processes = max(1, min(num_workers or busy, most))
+    if num_lanes is not None:
+        return most // num_processes, num_processes
     each = math.ceil(most / num_processes)
-    if num_lanes is None:
-        frame = build_frame(base, registry.envs.get(base.env)())
-        each = min(each, num_lanes_for(frame, base, device, num_processes))
-    return each, num_processes
+    return min(each, num_lanes_for(frame, base, device, num_processes)), num_processes
 
 
 def trains_lanes(executor: Executor) -> bool:

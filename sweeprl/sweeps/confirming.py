@@ -73,7 +73,7 @@ def confirm(
                 space,
                 folder.config_folder,
                 progress.note,
-                num_trials=max(most, len(chosen)),
+                num_seeds=max(most, len(chosen)),
                 **executor_options,
             ) as opened_one:
                 session = Session(

@@ -44,6 +44,11 @@ class SeedPlan(ABC):
     def __init__(self, first: int, count: int) -> None:
         self.all = tuple(range(first, first + count))
 
+    @property
+    def num_at_once(self) -> int:
+        """Seeds that a trial begins with."""
+        return 1
+
     @abstractmethod
     def next(self, job: Job, entries: Callable[[], Sequence[Entry]]) -> tuple[int, ...]:
         """Returns the seeds that a job is to be trained on next; none where it is done."""
@@ -51,6 +56,11 @@ class SeedPlan(ABC):
 
 class Together(SeedPlan):
     """All seeds at once; the score on the grid is their mean."""
+
+    @property
+    def num_at_once(self) -> int:
+        """All."""
+        return len(self.all)
 
     def next(self, job: Job, entries: Callable[[], Sequence[Entry]]) -> tuple[int, ...]:
         """All, or none."""

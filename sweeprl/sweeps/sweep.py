@@ -143,7 +143,7 @@ class Sweep:
         self._executor_options: dict[str, Any] = {
             "num_workers": num_workers,
             "num_lanes": num_lanes,
-            "num_trials": self._budget.num_trials(budget_of(self.base)),
+            "num_seeds": self._num_seeds(),
             "seconds_per_trial": seconds_per_trial,
         }
         self._max_equal_failures, self._grace_seconds = max_equal_failures, grace_seconds
@@ -192,6 +192,13 @@ class Sweep:
                 self._config_folder,
             )
             return session.run(study, self._search(clock))
+
+    def _num_seeds(self) -> int | None:
+        """How many will be trained, races not counted; None where time is the only limit."""
+        if self._budget.env_steps is not None:
+            return max(1, self._budget.env_steps // budget_of(self.base))
+        trials, each = self._budget.trials, self._seed_plan.num_at_once
+        return None if trials is None else trials * each
 
     def _search(self, clock: Clock) -> Stage:
         folder = self._folder.trials

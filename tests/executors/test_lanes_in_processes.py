@@ -168,6 +168,58 @@ def test_what_a_reporter_raises_stops_the_lanes_of_all_processes(pool, tmp_path)
     assert all(last(tmp_path / f"{n}")["learner"]["counts"][0] > 0 for n in range(6))
 
 
+def test_a_neighbours_error_leaves_what_others_have_written(pool, tmp_path):
+    """Also where a trial of another cohort, which waits, is about to be refused its folder."""
+    taken = small_config(tmp_path / "taken", "PPO")
+    sweeprl.launch(taken, view="none")
+    before = (tmp_path / "taken" / "record.json").read_bytes()
+    endless = configs(tmp_path, 4, **ENDLESS)
+    reporters = [Breaks(), *(MemoryReporter() for _ in range(4))]
+    with pytest.raises(KeyError):
+        run(pool, [*endless, taken], reporters)
+    assert (tmp_path / "taken" / "record.json").read_bytes() == before
+    found = {n: record(tmp_path / f"{n}")["reason"] for n in range(4)}
+    assert "a bug of the reporter's" in found.pop(0)
+    assert set(found.values()) == {"another trial's error ended the run"}
+
+
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, state_dim, action_num):
+        super().__init__(nn.Linear(state_dim, {width}), nn.ReLU(), nn.Linear({width}, action_num))
+
+    def forward(self, state):
+        return super().forward(state)
+"""
+
+
+def test_modules_of_one_name_in_two_folders_are_not_mixed_up(pool, tmp_path):
+    trials = []
+    for name, width in (("a", 8), ("b", 24), ("c", 40)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "nets.py").write_text(NET.format(width=width))
+        plain = small_config(tmp_path / f"trial-{name}").to_dict()
+        plain["frame_config"] |= dict(models=["nets.Net"] * 2, model_kwargs=[{}] * 2)
+        config = sweeprl.TrialConfig.of(plain)
+        trials.append(Trial(config, MemoryReporter(), config_folder=str(tmp_path / name)))
+    pool.run(trials)
+    assert outcomes([trial.reporter for trial in trials]) == ["finished"] * 3
+    for name, width in (("a", 8), ("b", 24), ("c", 40)):
+        (first, *_) = last(tmp_path / f"trial-{name}")["learner"]["weights"]["networks"].values()
+        assert {value.shape[1] for value in first.values()} >= {width}
+
+
+def test_two_trials_in_one_folder_at_once_are_refused(tmp_path):
+    config = small_config(tmp_path / "0", **ENDLESS)
+    with (
+        ProcessExecutor(1, num_lanes=3, say=print) as executor,
+        pytest.raises(ConfigError, match="must have folders of their own, but two have"),
+    ):
+        run(executor, [config, config.model_copy(update={"seed": 7})], resume=True)
+
+
 def test_a_folder_that_is_taken_ends_the_run_and_loses_nothing(pool, tmp_path):
     taken = small_config(tmp_path / "4", seed=4)
     sweeprl.launch(taken, view="none")

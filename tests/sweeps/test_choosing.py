@@ -34,13 +34,14 @@ def chosen(tmp_path):
 @pytest.mark.parametrize(
     "steps, settings, shape",
     [
-        (10_000, dict(num_trials=60), (3, 20)),
-        (50_000, dict(num_trials=64), (8, 8)),
-        (50_000, dict(num_trials=1000), (8, 16)),
-        (50_000, dict(num_trials=1000, num_lanes=400), (8, 50)),
-        (300, dict(num_trials=60, num_workers=2), (2, 30)),
-        (300, dict(num_trials=60, num_workers=4, num_lanes=2), (2, 1)),
-        (10_000_000, dict(num_trials=3), (3, 1)),
+        (10_000, dict(num_seeds=60), (3, 20)),
+        (50_000, dict(num_seeds=64), (8, 8)),
+        (50_000, dict(num_seeds=1000), (8, 16)),
+        (50_000, dict(num_seeds=1000, num_lanes=403), (8, 50)),
+        (300, dict(num_seeds=60, num_workers=2), (2, 30)),
+        (300, dict(num_seeds=60, num_workers=4, num_lanes=2), (2, 1)),
+        (10_000_000, dict(num_seeds=3), (3, 1)),
+        (300, dict(), (8, 16)),
     ],
 )
 def test_lanes_are_shared_out_to_as_many_processes_as_the_budget_keeps_busy(
@@ -53,9 +54,9 @@ def test_lanes_are_shared_out_to_as_many_processes_as_the_budget_keeps_busy(
     assert f"{shape[0]} processes of {shape[1]} lanes each" in reason
 
 
-@pytest.mark.parametrize("settings", [dict(num_trials=60), dict(), dict(num_workers=1)])
+@pytest.mark.parametrize("settings", [dict(num_seeds=60), dict(num_workers=1)])
 def test_a_small_sweep_is_one_engine(chosen, settings):
-    executor, _, _ = chosen(300 if "num_trials" in settings else 10**6, **settings)
+    executor, _, _ = chosen(300 if "num_seeds" in settings else 10**6, **settings)
     assert isinstance(executor, LanesExecutor)
     assert trains_lanes(executor)
 
@@ -67,7 +68,13 @@ def test_what_trains_no_lanes(chosen):
 
 def test_a_gpu_is_not_shared(chosen, monkeypatch):
     monkeypatch.setattr(choosing, "choose_device", lambda gpus: torch.device("cuda", 0))
-    executor, _, _ = chosen(50_000, num_trials=1000)
+    executor, _, _ = chosen(50_000, num_seeds=1000)
     assert isinstance(executor, LanesExecutor)
     with pytest.raises(ConfigError, match="must be trained by one process, but got num_workers=2"):
-        chosen(50_000, num_trials=1000, num_workers=2)
+        chosen(50_000, num_seeds=1000, num_workers=2)
+
+
+def test_no_more_processes_and_lanes_than_memory_holds(chosen, monkeypatch):
+    monkeypatch.setattr(choosing, "lanes_in_memory", lambda *_: 5)
+    assert chosen(50_000, num_seeds=1000)[1] == (5, 1)
+    assert chosen(50_000, num_seeds=1000, num_workers=2, num_lanes=400)[1] == (2, 2)
