@@ -1,13 +1,14 @@
 """Lane-steps per second of many trials in one process, beside stable-baselines3 in two processes.
 
     python benchmarks/lanes.py cpu [--case dqn] [--hidden 64] [--lanes 64] [--processes 2] [--save]
-    python benchmarks/lanes.py gpu [--case dqn] [--env torch] [--lanes 512] [--save]
+    python benchmarks/lanes.py gpu [--case dqn] [--env torch] [--lanes 512] [--compiled] [--save]
     python benchmarks/lanes.py table
 
 A lane-step is one environment step of one agent, with the updates it entitles to. Each figure is
 taken from chunks after the warm-up. On the CPU, each repeat begins with stable-baselines3 in as many
 processes as there are cores, and ratios are taken within a repeat. Our lanes are shared out to
 `--processes` of one thread each, or with 1 are those of one engine with a thread for each core.
+On a GPU, `--compiled` has torch.compile fuse what the CUDA graphs capture.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from typing import Any
 
 import torch
 from rows import RESULTS, show
+from torch.utils._pytree import tree_map_only
 
 import sweeprl
 from sweeprl import registry
 from sweeprl.config import TrialConfig
-from sweeprl.engine import Learner
+from sweeprl.engine import Learner, lifting
 from sweeprl.envs import Budget, LanesDataset
 from sweeprl.executors.capacity import bytes_per_lane
 from sweeprl.launcher import build_frame, versions
@@ -249,6 +251,28 @@ def cpu_rows(
     ]  # fmt: skip
 
 
+def compile_rules(device: torch.device) -> None:
+    """Has every rule of the engine compiled, once it is traced."""
+    trace = lifting.make_fx
+
+    def traced(rule: Any) -> Any:
+        def compiled(*examples: Any) -> Any:
+            record = trace(rule)(*examples)
+            for name, value in list(vars(record).items()):
+                if isinstance(value, torch.Tensor):  # a graph cannot read it from the CPU
+                    setattr(record, name, value.to(device))
+            fused = torch.compile(record, dynamic=False)
+
+            def run(*args: Any) -> Any:  # other strides would have it compiled anew in a capture
+                return fused(*tree_map_only(torch.Tensor, torch.Tensor.contiguous, args))
+
+            return run
+
+        return compiled
+
+    lifting.make_fx = traced
+
+
 def gpu_row(
     name: str, hidden: int, num_lanes: int, env: str, batch_size: int | None, seconds: float
 ) -> dict[str, Any]:
@@ -281,6 +305,7 @@ def main() -> None:
     parser.add_argument("--env", choices=["gymnasium", "native", "torch"], default="torch")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of our lanes")
     parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--compiled", action="store_true", help="on a GPU: with torch.compile")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--save", action="store_true", help="append to results/lanes.jsonl")
@@ -289,6 +314,8 @@ def main() -> None:
         table()
         return
     torch.set_num_threads(os.cpu_count() or 1)
+    if arguments.compiled:
+        compile_rules(torch.device("cuda", 0))
     lanes = arguments.lanes or [64]
     with keep_memory():
         for name in arguments.case or CASES:
@@ -299,7 +326,9 @@ def main() -> None:
                     show_all(found, arguments.save)
                 for num in lanes if arguments.device == "gpu" else []:
                     wanted = (name, hidden, num, arguments.env, arguments.batch_size)
-                    show_all([gpu_row(*wanted, arguments.seconds)], arguments.save)
+                    row = gpu_row(*wanted, arguments.seconds)
+                    row |= {"is_compiled": True} if arguments.compiled else {}
+                    show_all([row], arguments.save)
 
 
 def table() -> None:
@@ -321,7 +350,7 @@ def table() -> None:
             cpu.append(
                 f"{first}{row['lanes']} | {row.get('processes', 1)} | {rate} | {row['sb3_steps_per_second']:,} | {ratio} | {step} | {row['share_of_matmul_rate']:.0%} |"
             )
-        else:
+        elif "is_compiled" not in row:
             memory, card = row["peak_megabytes_per_lane"], row["device"].split()[1]
             gpu.append(
                 f"{first}{row['batch_size']} | {row['env']} | {row['lanes']} | {card} | {rate} | {step} | {memory} |"

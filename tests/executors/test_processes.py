@@ -529,12 +529,11 @@ def test_a_trial_waits_until_its_folder_is_free(pool, tmp_path):
     assert reporter.outcome.status == "finished"
 
 
-def test_a_folder_that_stays_taken_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(_worker, "_LOCK_SECONDS", 0.1)
+def test_a_folder_that_stays_taken_is_an_error(tmp_path):
     with (
         FileLock(tmp_path / ".lock"),
         pytest.raises(ConfigError, match=f"another one has trained in '{tmp_path}' for 0.1 s"),
-        _worker._locked(tmp_path),
+        _worker._locked(tmp_path, 0.1),
     ):
         pass
 

@@ -32,8 +32,9 @@ SPACE = SearchSpace.of(
 TRIAL = """\
 import os, pathlib, sys
 
-folder, number = pathlib.Path(os.environ["NNI_OUTPUT_DIR"]), int(os.environ["NNI_TRIAL_SEQ_ID"])
-if number == 1:
+number, note = os.environ["NNI_TRIAL_SEQ_ID"], pathlib.Path(__file__).with_name("has-failed")
+if number == "1" and not note.exists():  # NNI may give the number again after a resume
+    note.touch()
     sys.exit(3)  # before it has taken its parameters
 command = [sys.executable, "-m", "sweeprl", "run", "--config", "base.json"]
 os.execv(command[0], command)
