@@ -75,7 +75,7 @@ STAGES = {
     "import torch, pytorch_lightning, gymnasium, pydantic": (
         "import torch, pytorch_lightning, gymnasium, pydantic"
     ),
-    "import all that `sweeprl run` imports": "import sweeprl.launcher, sweeprl.frames.dqn, sweeprl.envs.gymnasium",
+    "import all that `sweeprl run` imports": "from sweeprl.launcher import launch; import sweeprl.frames.dqn, sweeprl.envs.gymnasium",
     "sweeprl list": "import sys; sys.argv = ['sweeprl', 'list']; from sweeprl.cli import main; main()",
 }
 
