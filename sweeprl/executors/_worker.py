@@ -220,8 +220,7 @@ def _run(jobs: _Jobs, signals: _Signals, num_processes: int) -> bool:
     os.chdir(jobs.first.working_folder)
     folders = jobs.first.folders()
     with as_before(folders), importable(folders), jobs:
-        stopping = StopOnSignal(heeds_second=False)
-        alone = InProcessExecutor([stopping, signals])
+        alone = InProcessExecutor([StopOnSignal(heeds_second=False), signals])
         try:
             if jobs.num_lanes == 1:
                 alone.run(jobs)
@@ -277,9 +276,8 @@ class _Jobs:
         if job is None:
             raise StopIteration
         config = TrialConfig.of(job.config)
-        root, seconds = Path(config.root_dir), _LOCK_SECONDS
-        if self.num_lanes > 1:
-            seconds = _LOCK_SECONDS_OF_LANES
+        root = Path(config.root_dir)
+        seconds = _LOCK_SECONDS if self.num_lanes == 1 else _LOCK_SECONDS_OF_LANES
         if root in self._roots.values():
             raise ConfigError(
                 f"Trials that are trained at once must have folders of their own, but two have "

@@ -59,8 +59,7 @@ def num_lanes_for(
         num_processes: that share the device; the lanes are those of one of them.
     """
     room = lanes_in_memory(frame, config, device) // num_processes
-    filling = _FILLS[device.type] // num_processes
-    return max(1, min(filling if num_processes == 1 else max(_FEWEST, filling), room))
+    return max(1, min(max(_FEWEST, _FILLS[device.type] // num_processes), room))
 
 
 def lanes_in_memory(frame: Frame, config: TrialConfig, device: torch.device) -> int:
