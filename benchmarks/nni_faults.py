@@ -36,9 +36,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the scripts of the tests
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, stop, watch
 from sweeprl.nni.confinement import confined_environment
-from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.listing import Experiment, find
-from sweeprl.nni.processes import find_processes
+from sweeprl.nni.reading.database import ExperimentDatabase
+from sweeprl.nni.reading.listing import Experiment, find
+from sweeprl.nni.running.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
 from tests.nni.folders import FAULTY
 

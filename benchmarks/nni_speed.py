@@ -29,7 +29,7 @@ KINDS = ("bare", "cold", "warm")
 
 def measure(kind: str, trials: int, concurrency: int, steps: int) -> dict[str, float]:
     from sweeprl.nni import create, watch
-    from sweeprl.nni.listing import find
+    from sweeprl.nni.reading.listing import find
 
     with tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home
@@ -41,7 +41,7 @@ def measure(kind: str, trials: int, concurrency: int, steps: int) -> dict[str, f
         lines: list[str] = []
         outcome = watch(experiment.id, lines.append, keep_open=True)
         jobs = experiment.manager._get("/trial-jobs")
-        from sweeprl.nni.experiments import stop
+        from sweeprl.nni.running.experiments import stop
 
         stop(experiment.id)
     began = min(job["startTime"] for job in jobs) / 1000

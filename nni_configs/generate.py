@@ -15,7 +15,7 @@ from sweeprl import (
     generate_training_config,
 )
 from sweeprl.nni import write_experiment
-from sweeprl.nni.platforms import Machine, Remote
+from sweeprl.nni.writing.platforms import Machine, Remote
 
 PROBLEMS = {
     "dqn": ("DQN", "CartPole-v1", 50_000),

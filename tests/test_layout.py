@@ -32,6 +32,16 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 
+NNI_LAYERS = [
+    {"confinement"},
+    {"writing"},
+    {"reading"},
+    {"studies"},
+    {"running", "warm"},
+    {"tuner", "assessor"},
+]
+"""The same within `sweeprl.nni`."""
+
 EXCEPTIONS = {("engine", "sweeprl.frames._base")}
 """The learner takes a Frame through its interface."""
 
@@ -105,6 +115,25 @@ def test_every_module_belongs_to_a_layer():
 @pytest.mark.parametrize("module", modules())
 def test_a_module_imports_only_from_layers_above_its_own(module):
     assert violations(module, modules()[module].read_text(encoding="utf-8")) == []
+
+
+def test_the_parts_of_nni_import_only_from_parts_above_their_own():
+    level = {name: number for number, layer in enumerate(NNI_LAYERS) for name in layer}
+    parts = {}
+    for name, path in modules().items():
+        _, layer, *rest = name.split(".")
+        if layer == "nni" and rest != [LAZY]:
+            parts[name] = (rest[0], imports(path.read_text(encoding="utf-8"), name))
+    wrong = [
+        f"{module} imports {imported}"
+        for module, (part, found) in parts.items()
+        for imported in found
+        if imported.startswith("sweeprl.nni.")
+        and (other := imported.split(".")[2]) != part
+        and level[other] >= level[part]
+    ]
+    assert parts
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

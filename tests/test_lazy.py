@@ -16,7 +16,7 @@ LIGHT = {
     "sweeprl.nni": TRAINING | {"optuna"},
     "sweeprl.nni.tuner": TRAINING,
     "sweeprl.nni.assessor": TRAINING,
-    "sweeprl.nni.opening": TRAINING,
+    "sweeprl.nni.studies.opening": TRAINING,
     "sweeprl.sweeps.views": TRAINING,
     "sweeprl.frames": {"pytorch_lightning"},
 }

@@ -2,7 +2,7 @@
 
 `import torch` and Lightning take longer than many a trial; here neither is imported, nor anything
 else but Python's own modules. The first trial of an experiment starts the worker, which trains the
-trials that run at once as lanes; see `sweeprl.nni.resident`. Between the two is a socket that only
+trials that run at once as lanes; see `sweeprl.nni.warm`. Between the two is a socket that only
 this user reaches, and on it a line of JSON for each message. A process that ends, however it ends,
 closes its side, and that is how a trial is cancelled.
 """

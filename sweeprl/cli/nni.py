@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sweeprl.nni.listing import Experiment
+    from sweeprl.nni.reading.listing import Experiment
 
 __all__ = ["nni"]
 
@@ -45,7 +45,7 @@ def create(
     quiet_minutes: _Quiet = 30.0,
 ) -> None:
     """Runs an NNI experiment that only this machine can reach, until it is done."""
-    from sweeprl.nni import experiments
+    from sweeprl.nni.running import experiments
 
     begin = partial(experiments.create, folder, port)
     _run(begin, keep_open, in_background, 60 * quiet_minutes)
@@ -60,7 +60,7 @@ def resume(
     quiet_minutes: _Quiet = 30.0,
 ) -> None:
     """Goes on with an NNI experiment that was stopped or has broken down."""
-    from sweeprl.nni import experiments
+    from sweeprl.nni.running import experiments
 
     begin = partial(experiments.resume, experiment_id, port)
     _run(begin, keep_open, in_background, 60 * quiet_minutes)
@@ -69,7 +69,7 @@ def resume(
 @nni.command()
 def stop(experiment_id: _Id) -> None:
     """Stops an NNI experiment; its trials save their checkpoints."""
-    from sweeprl.nni import experiments
+    from sweeprl.nni.running import experiments
 
     experiments.stop(experiment_id)
     typer.echo(f"Stopped. Go on with: sweeprl nni resume {experiment_id}")
@@ -79,7 +79,7 @@ def stop(experiment_id: _Id) -> None:
 def status(experiment_id: _Id) -> None:
     """Shows how an NNI experiment goes."""
     from sweeprl.cli.tables import print_pairs
-    from sweeprl.nni.listing import find
+    from sweeprl.nni.reading.listing import find
 
     experiment = find(experiment_id)
     about = [("experiment", experiment.id), ("folder", str(experiment.folder))]
@@ -102,7 +102,7 @@ def import_(
 ) -> None:
     """Makes a sweep of an NNI experiment, with the parameters that its trials really had."""
     from sweeprl.cli.tables import print_pairs
-    from sweeprl.nni.importing import experiment_at, import_experiment
+    from sweeprl.nni.studies.importing import experiment_at, import_experiment
 
     found = import_experiment(experiment_at(place), root_dir, config)
     for reason in found.unreadable:
@@ -129,7 +129,7 @@ def _facts(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def _running(experiment: Experiment) -> Iterator[tuple[str, str]]:
-    from sweeprl.nni.tally import JobTally, is_maximized
+    from sweeprl.nni.reading.tally import JobTally, is_maximized
 
     manager = experiment.manager
     tally, jobs = JobTally(is_maximized(manager.profile().get("params", {}))), manager.jobs()
@@ -142,7 +142,7 @@ def _running(experiment: Experiment) -> Iterator[tuple[str, str]]:
 
 
 def _at_rest(experiment: Experiment) -> Iterator[tuple[str, str]]:
-    from sweeprl.nni.processes import find_processes
+    from sweeprl.nni.running.processes import find_processes
 
     num_left = sum(map(len, find_processes(experiment.id)))
     yield "status", f"broken down; {num_left} processes are left" if num_left else "not running"
@@ -152,7 +152,7 @@ def _at_rest(experiment: Experiment) -> Iterator[tuple[str, str]]:
 def _run(
     begin: Callable[[], str], keep_open: bool, in_background: bool, quiet_seconds: float
 ) -> None:
-    from sweeprl.nni.watching import attend, detach
+    from sweeprl.nni.running.watching import attend, detach
 
     shown: list[str] = []
 
@@ -175,7 +175,7 @@ def _run(
 
 def _shown(experiment_id: str) -> str:
     from sweeprl.cli.tables import print_pairs
-    from sweeprl.nni.listing import find
+    from sweeprl.nni.reading.listing import find
 
     experiment = find(experiment_id)
     print_pairs(

@@ -13,8 +13,8 @@ from sweeprl.errors import ConfigError
 from sweeprl.registry import importable
 
 if TYPE_CHECKING:
-    from sweeprl.nni.configuration import ExperimentFolder
-    from sweeprl.nni.platforms import Remote
+    from sweeprl.nni.writing.configuration import ExperimentFolder
+    from sweeprl.nni.writing.platforms import Remote
 
 __all__ = ["nni_config"]
 
@@ -108,9 +108,9 @@ def nni_config(
     """Writes an NNI experiment: config.yml, search_space.json and base.json."""
     base = load_changed(config, changes_of(settings or []))
 
-    from sweeprl.nni.configuration import write_experiment
-    from sweeprl.nni.gpus import Gpus
-    from sweeprl.nni.warm import keys_of_their_own
+    from sweeprl.nni.writing.configuration import write_experiment
+    from sweeprl.nni.writing.gpus import Gpus
+    from sweeprl.nni.writing.warm import keys_of_their_own
     from sweeprl.search_spaces import load_space
 
     remote = _remote(machines or [], machine_python, ssh_key)
@@ -146,7 +146,7 @@ def nni_config(
 
 
 def _remote(machines: Sequence[str], python: str | None, ssh_key: Path | None) -> Remote | None:
-    from sweeprl.nni.platforms import Machine, Remote
+    from sweeprl.nni.writing.platforms import Machine, Remote
 
     if not machines:
         if python is not None or ssh_key is not None:
@@ -173,7 +173,7 @@ def _next_steps(files: ExperimentFolder, output: Path, remote: Remote | None) ->
             f"`nnictl create --config {files.config}` runs it too, but other machines can reach it "
             "and nobody looks after it."
         )
-    from sweeprl.nni.platforms import tunnel_command
+    from sweeprl.nni.writing.platforms import tunnel_command
 
     tunnels = [tunnel_command(machine, _PORT, remote.ssh_key) for machine in remote.machines]
     return "\n".join(

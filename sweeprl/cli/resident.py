@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Is the process of a resident worker."""
-    from sweeprl.nni.resident import Resident
+    from sweeprl.nni.warm.resident import Resident
 
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s")
     listener = socket.socket(fileno=int(sys.argv[1]))

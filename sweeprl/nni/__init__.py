@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sweeprl.nni.configuration import ExperimentFolder, write_experiment
 from sweeprl.nni.confinement import confined
-from sweeprl.nni.experiments import create, resume, stop
-from sweeprl.nni.watchdog import Outcome, watch
+from sweeprl.nni.running.experiments import create, resume, stop
+from sweeprl.nni.running.watchdog import Outcome, watch
+from sweeprl.nni.writing.configuration import ExperimentFolder, write_experiment
 
 __all__ = [
     "ExperimentFolder",

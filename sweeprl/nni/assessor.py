@@ -12,7 +12,7 @@ from typing import Any
 
 from nni.assessor import Assessor, AssessResult
 
-from sweeprl.nni.shared import SEARCH, harmless
+from sweeprl.nni.studies.shared import SEARCH, harmless
 
 __all__ = ["OptunaAssessor"]
 

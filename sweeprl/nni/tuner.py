@@ -13,7 +13,8 @@ from typing import Any
 import nni
 from nni.tuner import Tuner
 
-from sweeprl.nni.shared import LOGGER, OPENING, PROPOSING, SEARCH, harmless
+from sweeprl.nni.reading.logs import LOGGER, OPENING, PROPOSING
+from sweeprl.nni.studies.shared import SEARCH, harmless
 
 __all__ = ["OptunaTuner"]
 

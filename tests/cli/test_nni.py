@@ -15,9 +15,10 @@ import pytest
 
 import sweeprl
 from sweeprl.cli.nni import status
-from sweeprl.nni import listing, watching
-from sweeprl.nni.processes import find_processes
-from sweeprl.nni.watchdog import Outcome
+from sweeprl.nni.reading import listing
+from sweeprl.nni.running import watching
+from sweeprl.nni.running.processes import find_processes
+from sweeprl.nni.running.watchdog import Outcome
 from tests.nni.folders import PATIENT, free_port, write_folder
 
 

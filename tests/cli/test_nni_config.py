@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sweeprl.cli import main
-from sweeprl.nni import platforms
+from sweeprl.nni.writing import platforms
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
-from sweeprl.nni.listing import Experiment
+from sweeprl.nni.reading.listing import Experiment
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.trials.nni import NNITrialFile
 

@@ -17,7 +17,7 @@ from nni.runtime.tuner_command_channel import CommandType
 from sweeprl import SearchSpace, TrialConfig
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.nni import assessor, tuner, write_experiment
-from sweeprl.nni.shared import Search
+from sweeprl.nni.studies.shared import Search
 from sweeprl.trials.nni import NNITrialFile
 
 SPACE = SearchSpace.of(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni.class_arguments import check_class_arguments
+from sweeprl.nni.writing.class_arguments import check_class_arguments
 
 
 def check(name, given, kind="tuner"):

@@ -9,9 +9,10 @@ import yaml
 
 from sweeprl import SearchSpace, TrialConfig, load_config
 from sweeprl.errors import ConfigError
-from sweeprl.nni import gpus, platforms, write_experiment
-from sweeprl.nni.gpus import Gpus
-from sweeprl.nni.platforms import Machine, Remote
+from sweeprl.nni import write_experiment
+from sweeprl.nni.writing import gpus, platforms
+from sweeprl.nni.writing.gpus import Gpus
+from sweeprl.nni.writing.platforms import Machine, Remote
 from sweeprl.search_spaces import load_space
 
 

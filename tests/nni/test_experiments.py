@@ -10,10 +10,10 @@ import time
 import pytest
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni import platforms
-from sweeprl.nni.experiments import create, resume, stop
-from sweeprl.nni.listing import find
-from sweeprl.nni.processes import find_processes
+from sweeprl.nni.reading.listing import find
+from sweeprl.nni.running.experiments import create, resume, stop
+from sweeprl.nni.running.processes import find_processes
+from sweeprl.nni.writing import platforms
 from tests.nni.folders import PATIENT, free_port, write_folder
 
 
@@ -131,7 +131,7 @@ def test_a_config_that_is_no_yaml_is_refused(home, tmp_path):
 
 
 def test_a_port_that_is_taken_is_passed_over(home, tmp_path, monkeypatch):
-    from sweeprl.nni import experiments
+    from sweeprl.nni.running import experiments
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -5,8 +5,9 @@ import os
 import pytest
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni import create, gpus, watch
-from sweeprl.nni.gpus import Gpus, check_gpus, num_gpus
+from sweeprl.nni import create, watch
+from sweeprl.nni.writing import gpus
+from sweeprl.nni.writing.gpus import Gpus, check_gpus, num_gpus
 from tests.nni.folders import free_port, write_folder
 
 DRIVER = """\

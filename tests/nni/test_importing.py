@@ -13,9 +13,9 @@ from sweeprl.cli.reading import read_sweep
 from sweeprl.errors import ConfigError, Occupied
 from sweeprl.launcher import TrialFolder, TrialRecord
 from sweeprl.nni import create, watch, write_experiment
-from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.importing import experiment_at, import_experiment
-from sweeprl.nni.listing import find
+from sweeprl.nni.reading.database import ExperimentDatabase
+from sweeprl.nni.reading.listing import find
+from sweeprl.nni.studies.importing import experiment_at, import_experiment
 from sweeprl.trials.nni import NNITrialFile
 from tests.nni.folders import free_port
 from tests.nni.played import SPACE, Database, Played

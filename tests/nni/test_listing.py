@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sweeprl.errors import ConfigError, SweepFailed
-from sweeprl.nni.listing import find
+from sweeprl.nni.reading.listing import find
 
 
 def test_an_unknown_id_is_refused(home):

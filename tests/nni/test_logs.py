@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from sweeprl.nni.logs import (
+from sweeprl.nni.reading.logs import (
     cannot_train,
     dispatcher_error,
     is_stopped_in_order,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sweeprl.nni.manager import Job, Manager
+from sweeprl.nni.reading.manager import Job, Manager
 from tests.nni.folders import free_port
 from tests.trials.managers import ODD_ANSWERS, answering
 

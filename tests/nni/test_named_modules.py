@@ -4,7 +4,7 @@ import pytest
 
 from sweeprl import TrialConfig
 from sweeprl.errors import ConfigError
-from sweeprl.nni.named_modules import check_importable, named_modules
+from sweeprl.nni.writing.named_modules import check_importable, named_modules
 from sweeprl.registry import importable
 
 FRAME = """\

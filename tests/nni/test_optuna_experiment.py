@@ -15,9 +15,9 @@ from sweeprl.cli.reading import read_sweep
 from sweeprl.config import check_applied, load_config
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, resume, watch, write_experiment
-from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.listing import find
-from sweeprl.nni.processes import find_processes
+from sweeprl.nni.reading.database import ExperimentDatabase
+from sweeprl.nni.reading.listing import find
+from sweeprl.nni.running.processes import find_processes
 from sweeprl.search_spaces import SearchSpace
 from tests.nni.folders import free_port
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni import platforms
-from sweeprl.nni.gpus import Gpus
-from sweeprl.nni.platforms import (
+from sweeprl.nni.writing import platforms
+from sweeprl.nni.writing.gpus import Gpus
+from sweeprl.nni.writing.platforms import (
     Machine,
     Remote,
     check_concurrency,

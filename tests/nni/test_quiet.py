@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from sweeprl.nni import quiet
-from sweeprl.nni.manager import Job
-from sweeprl.nni.quiet import Quiet
+from sweeprl.nni.reading.manager import Job
+from sweeprl.nni.running import quiet
+from sweeprl.nni.running.quiet import Quiet
 
 
 class Clock:

@@ -21,9 +21,9 @@ from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import stop
 from sweeprl.nni.confinement import confined_environment
-from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.listing import find
-from sweeprl.nni.processes import find_processes
+from sweeprl.nni.reading.database import ExperimentDatabase
+from sweeprl.nni.reading.listing import find
+from sweeprl.nni.running.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
 from tests.nni.folders import free_port
 

@@ -16,8 +16,8 @@ import sweeprl
 from sweeprl import TrialConfig
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, watch, write_experiment
-from sweeprl.nni.listing import find
-from sweeprl.nni.platforms import Machine, Remote
+from sweeprl.nni.reading.listing import find
+from sweeprl.nni.writing.platforms import Machine, Remote
 from tests.nni.checking import SPACE, check_parameters, labels
 from tests.nni.folders import free_port
 

@@ -19,9 +19,9 @@ from sweeprl.cli.handover import socket_path
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, watch, write_experiment
-from sweeprl.nni.listing import find
-from sweeprl.nni.processes import find_processes
-from sweeprl.nni.resident import Resident
+from sweeprl.nni.reading.listing import find
+from sweeprl.nni.running.processes import find_processes
+from sweeprl.nni.warm.resident import Resident
 from sweeprl.trials.nni import NNITrialFile
 from tests.nni.checking import SPACE, check_parameters
 from tests.nni.folders import FAULTY, free_port

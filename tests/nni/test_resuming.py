@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni import resuming
-from sweeprl.nni.resuming import prepare_resume
+from sweeprl.nni.running import resuming
+from sweeprl.nni.running.resuming import prepare_resume
 
 TPE = {"name": "TPE", "classArgs": {"seed": 1, "optimize_mode": "maximize"}}
 EVENTS = [

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni.optuna_sections import optuna_tuner
-from sweeprl.nni.secrets import check_no_password
+from sweeprl.nni.writing.optuna_sections import optuna_tuner
+from sweeprl.nni.writing.secrets import check_no_password
 from tests.nni.played import SPACE
 
 

@@ -8,8 +8,8 @@ from nni.tools.package_utils import create_builtin_class_instance
 
 from sweeprl import SearchSpace, TrialConfig
 from sweeprl.errors import ConfigError, UnknownNameError
-from sweeprl.nni.algorithms import ASSESSORS, TUNERS, Plan
-from sweeprl.nni.sections import assessor_section, check_together, tuner_section
+from sweeprl.nni.writing.algorithms import ASSESSORS, TUNERS, Plan
+from sweeprl.nni.writing.sections import assessor_section, check_together, tuner_section
 from sweeprl.search_spaces import decode_nni, to_nni
 
 WORKING = [name for name, tuner in TUNERS.items() if not tuner.trouble]

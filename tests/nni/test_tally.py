@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from sweeprl.nni.manager import Job
-from sweeprl.nni.tally import JobTally
+from sweeprl.nni.reading.manager import Job
+from sweeprl.nni.reading.tally import JobTally
 
 A = Job("a", 0, "SUCCEEDED", 0.5, 2.0)
 B = Job("b", 1, "SUCCEEDED", 0.25, 3.0)

@@ -15,9 +15,9 @@ from sweeprl.cli.reading import read_sweep
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, watch, write_experiment
-from sweeprl.nni.importing import import_experiment
-from sweeprl.nni.listing import Experiment, find
-from sweeprl.nni.processes import find_processes
+from sweeprl.nni.reading.listing import Experiment, find
+from sweeprl.nni.running.processes import find_processes
+from sweeprl.nni.studies.importing import import_experiment
 from sweeprl.trials.nni import NNITrialFile
 from tests.nni.checking import SPACE, check_parameters, labels
 from tests.nni.folders import FAULTY, free_port

@@ -10,8 +10,8 @@ from nni.runtime.tuner_command_channel import CommandType
 
 from sweeprl import SearchSpace, TrialConfig
 from sweeprl.cli.reading import read_sweep
-from sweeprl.nni import shared
-from sweeprl.nni.importing import import_experiment
+from sweeprl.nni.studies import shared
+from sweeprl.nni.studies.importing import import_experiment
 from sweeprl.search_spaces import Choice, Float, Nested, OneMinus
 from sweeprl.search_spaces.parameters import Branch
 from sweeprl.sweeps import Sweep

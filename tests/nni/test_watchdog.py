@@ -9,11 +9,11 @@ import pytest
 from filelock import FileLock, Timeout
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni import watchdog
-from sweeprl.nni.experiments import create, resume, revive, stop
-from sweeprl.nni.listing import Experiment, find
-from sweeprl.nni.processes import find_processes
-from sweeprl.nni.watchdog import Watchdog, watch
+from sweeprl.nni.reading.listing import Experiment, find
+from sweeprl.nni.running import watchdog
+from sweeprl.nni.running.experiments import create, resume, revive, stop
+from sweeprl.nni.running.processes import find_processes
+from sweeprl.nni.running.watchdog import Watchdog, watch
 from tests.nni.folders import PATIENT, free_port, write_folder
 from tests.trials.managers import ODD_ANSWERS, answering
 

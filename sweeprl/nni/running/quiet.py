@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from sweeprl.nni.manager import Job
+from sweeprl.nni.reading.manager import Job
 
 __all__ = ["Quiet"]
 

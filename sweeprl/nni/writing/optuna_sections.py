@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, did_you_mean
-from sweeprl.nni.secrets import check_no_password
+from sweeprl.nni.writing.secrets import check_no_password
 from sweeprl.search_spaces import SearchSpace
 
 __all__ = ["is_optuna", "optuna_assessor", "optuna_tuner"]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sweeprl.nni.shared import harmless
+from sweeprl.nni.studies.shared import harmless
 from sweeprl.trials.reporter import Reporter
 from sweeprl.trials.trial import TrialOutcome
 

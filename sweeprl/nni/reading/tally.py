@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeprl.nni.manager import Job
+from sweeprl.nni.reading.manager import Job
 
 __all__ = ["JobTally", "is_maximized"]
 

@@ -1,4 +1,4 @@
-"""Starts NNI's manager: `python -m sweeprl.nni.starting create CONFIG PORT`.
+"""Starts NNI's manager: `python -m sweeprl.nni.running.starting create CONFIG PORT`.
 
 A process of its own, since `import nni` changes loggers and takes a second, and since the manager
 is then nobody's child. It calls what the `nnictl` script calls, but not the script: that needs

@@ -11,14 +11,19 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from sweeprl.errors import ConfigError, SweepFailed
-from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.experiments import revive
-from sweeprl.nni.listing import Experiment, find
-from sweeprl.nni.logs import cannot_train, dispatcher_error, is_stopped_in_order, search_error
-from sweeprl.nni.manager import STOPPING, Job
-from sweeprl.nni.processes import end_orderly, find_processes
-from sweeprl.nni.quiet import Quiet
-from sweeprl.nni.tally import JobTally, is_maximized
+from sweeprl.nni.reading.database import ExperimentDatabase
+from sweeprl.nni.reading.listing import Experiment, find
+from sweeprl.nni.reading.logs import (
+    cannot_train,
+    dispatcher_error,
+    is_stopped_in_order,
+    search_error,
+)
+from sweeprl.nni.reading.manager import STOPPING, Job
+from sweeprl.nni.reading.tally import JobTally, is_maximized
+from sweeprl.nni.running.experiments import revive
+from sweeprl.nni.running.processes import end_orderly, find_processes
+from sweeprl.nni.running.quiet import Quiet
 
 __all__ = ["Outcome", "Watchdog", "watch"]
 

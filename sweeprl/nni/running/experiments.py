@@ -18,12 +18,12 @@ from filelock import FileLock
 
 from sweeprl.errors import ConfigError, SweepFailed
 from sweeprl.nni.confinement import LOOPBACK, LOOPBACK_NAMES, UMASK, confined_environment
-from sweeprl.nni.gpus import check_gpus
-from sweeprl.nni.listing import Experiment, find, nni_home
-from sweeprl.nni.platforms import Machine, check_concurrency, tunnel_command
-from sweeprl.nni.processes import end_orderly, end_processes, find_processes
-from sweeprl.nni.resuming import prepare_resume
-from sweeprl.nni.secrets import check_no_password
+from sweeprl.nni.reading.listing import Experiment, find, nni_home
+from sweeprl.nni.running.processes import end_orderly, end_processes, find_processes
+from sweeprl.nni.running.resuming import prepare_resume
+from sweeprl.nni.writing.gpus import check_gpus
+from sweeprl.nni.writing.platforms import Machine, check_concurrency, tunnel_command
+from sweeprl.nni.writing.secrets import check_no_password
 
 __all__ = ["create", "resume", "revive", "stop"]
 
@@ -185,7 +185,7 @@ def _start(action: str, what: str, *, port: int | None, last: str | None = None)
 
 def _run_starter(arguments: list[str]) -> dict[str, str]:
     ended = subprocess.run(
-        [sys.executable, "-m", "sweeprl.nni.starting", *arguments],
+        [sys.executable, "-m", "sweeprl.nni.running.starting", *arguments],
         env=confined_environment(os.environ),
         umask=UMASK,
         start_new_session=True,  # neither Ctrl-C nor the terminal's end is for the manager

@@ -1,4 +1,4 @@
-"""What an experiment must be like for its trials to be lanes of one worker, see `nni.resident`."""
+"""What an experiment must be like for its trials to be lanes of one worker, see `nni.warm`."""
 
 from __future__ import annotations
 

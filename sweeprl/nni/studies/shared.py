@@ -6,7 +6,6 @@ it waits 10 s. And nothing is raised from what NNI calls: it would go on waiting
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -17,26 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeprl.errors import Occupied
+from sweeprl.nni.reading.logs import LOGGER
 
 if TYPE_CHECKING:
-    from sweeprl.nni.study import ExperimentStudy
+    from sweeprl.nni.studies.study import ExperimentStudy
 
 __all__ = [
-    "LOGGER",
-    "OPENING",
-    "PROPOSING",
     "SEARCH",
     "Search",
     "Settings",
     "experiment_folder",
     "harmless",
 ]
-
-LOGGER = logging.getLogger("nni.sweeprl")
-"""NNI writes into dispatcher.log what loggers below its own say."""
-
-OPENING, PROPOSING = "Opening the study", "Proposing a trial"
-"""What the experiment ends for where it does not work."""
 
 _SLOT_SECONDS = 20.0
 """How long the process of an experiment that was killed may take to notice."""
@@ -69,7 +60,7 @@ class Search:
         Raises:
             ConfigError: a setting is wrong, or the study is another experiment's.
         """
-        from sweeprl.nni.opening import opened_study
+        from sweeprl.nni.studies.opening import opened_study
 
         with self._lock:
             if self._opened is not None:

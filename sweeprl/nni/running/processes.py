@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import psutil
 
-from sweeprl.nni.listing import Experiment
-from sweeprl.nni.manager import STOPPING, Manager
+from sweeprl.nni.reading.listing import Experiment
+from sweeprl.nni.reading.manager import STOPPING, Manager
 
 __all__ = ["Processes", "end_orderly", "end_processes", "find_processes"]
 

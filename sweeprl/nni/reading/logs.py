@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from sweeprl.nni.shared import LOGGER, OPENING, PROPOSING
-
 __all__ = [
+    "LOGGER",
+    "OPENING",
+    "PROPOSING",
     "cannot_train",
     "dispatcher_error",
     "is_stopped_in_order",
     "manager_error",
     "search_error",
 ]
+
+LOGGER = logging.getLogger("nni.sweeprl")
+"""NNI writes into dispatcher.log what loggers below its own say."""
+
+OPENING, PROPOSING = "Opening the study", "Proposing a trial"
+"""What the experiment ends for where it does not work."""
 
 _TAIL_BYTES = 200_000
 _RECORD = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ", re.MULTILINE)

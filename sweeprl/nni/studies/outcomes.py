@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweeprl.nni.jobs import JobHistory
+from sweeprl.nni.reading.jobs import JobHistory
 
 __all__ = ["outcome_of"]
 

@@ -22,7 +22,7 @@ from sweeprl.config import TrialConfig, merge
 from sweeprl.errors import ConfigError
 from sweeprl.executors import LanesExecutor
 from sweeprl.executors.feed import cohort_of_trial
-from sweeprl.nni.visitor import Visitor, VisitorReporter
+from sweeprl.nni.warm.visitor import Visitor, VisitorReporter
 from sweeprl.registry import importable
 from sweeprl.trials.nni import NNIBackend
 from sweeprl.trials.nni_channel import ManagerChannel

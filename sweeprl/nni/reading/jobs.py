@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from sweeprl.errors import ConfigError
 from sweeprl.launcher import TrialFolder, TrialRecord
-from sweeprl.nni.manager import ENDS
+from sweeprl.nni.reading.manager import ENDS
 from sweeprl.trials.nni import TRIAL_NUMBER, NNITrialFile
 
 __all__ = ["Event", "JobHistory"]

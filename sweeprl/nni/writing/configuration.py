@@ -14,13 +14,13 @@ from typing import Any
 from sweeprl.config import TrialConfig, merge, save_config
 from sweeprl.config.io import dump_yaml, write_text
 from sweeprl.errors import ConfigError
-from sweeprl.nni.algorithms import Plan
-from sweeprl.nni.gpus import Gpus, check_gpus
-from sweeprl.nni.named_modules import check_importable
-from sweeprl.nni.optuna_sections import is_optuna, optuna_assessor, optuna_tuner
-from sweeprl.nni.platforms import Remote, platform_section
-from sweeprl.nni.sections import assessor_section, check_together, tuner_section
-from sweeprl.nni.warm import check_warm
+from sweeprl.nni.writing.algorithms import Plan
+from sweeprl.nni.writing.gpus import Gpus, check_gpus
+from sweeprl.nni.writing.named_modules import check_importable
+from sweeprl.nni.writing.optuna_sections import is_optuna, optuna_assessor, optuna_tuner
+from sweeprl.nni.writing.platforms import Remote, platform_section
+from sweeprl.nni.writing.sections import assessor_section, check_together, tuner_section
+from sweeprl.nni.writing.warm import check_warm
 from sweeprl.search_spaces import SearchSpace, to_nni
 from sweeprl.search_spaces.corners import corners
 from sweeprl.trials.budget import budget_of, learning_starts

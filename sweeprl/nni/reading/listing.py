@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeprl.errors import ConfigError, SweepFailed, did_you_mean
-from sweeprl.nni.logs import dispatcher_error, manager_error
-from sweeprl.nni.manager import Manager
+from sweeprl.nni.reading.logs import dispatcher_error, manager_error
+from sweeprl.nni.reading.manager import Manager
 
 __all__ = ["Experiment", "find", "nni_home"]
 

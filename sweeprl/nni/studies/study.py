@@ -20,9 +20,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeprl.config import TrialConfig
-from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.jobs import JobHistory
-from sweeprl.nni.outcomes import outcome_of
+from sweeprl.nni.reading.database import ExperimentDatabase
+from sweeprl.nni.reading.jobs import JobHistory
+from sweeprl.nni.studies.outcomes import outcome_of
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.nni import decode_nni, encode_nni
 from sweeprl.search_spaces.optuna import suggest

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeprl.errors import ConfigError
-from sweeprl.nni.jobs import Event, JobHistory
+from sweeprl.nni.reading.jobs import Event, JobHistory
 
 __all__ = ["ExperimentDatabase"]
 

@@ -11,14 +11,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError
-from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.jobs import JobHistory
-from sweeprl.nni.listing import find
-from sweeprl.nni.opening import opened_search, opened_study, sweep_folder
-from sweeprl.nni.origin import base_of, config_folder_of, space_of
-from sweeprl.nni.outcomes import outcome_of
-from sweeprl.nni.shared import Settings
-from sweeprl.nni.study import conclude, link
+from sweeprl.nni.reading.database import ExperimentDatabase
+from sweeprl.nni.reading.jobs import JobHistory
+from sweeprl.nni.reading.listing import find
+from sweeprl.nni.studies.opening import opened_search, opened_study, sweep_folder
+from sweeprl.nni.studies.origin import base_of, config_folder_of, space_of
+from sweeprl.nni.studies.outcomes import outcome_of
+from sweeprl.nni.studies.shared import Settings
+from sweeprl.nni.studies.study import conclude, link
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.nni import decode_nni
 from sweeprl.search_spaces.optuna import encode, to_optuna

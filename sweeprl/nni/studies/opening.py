@@ -10,10 +10,10 @@ from typing import Any
 import optuna
 
 from sweeprl.config import TrialConfig
-from sweeprl.nni.database import ExperimentDatabase
-from sweeprl.nni.origin import base_of, code_folder, config_folder_of, space_of
-from sweeprl.nni.shared import Settings
-from sweeprl.nni.study import ExperimentStudy
+from sweeprl.nni.reading.database import ExperimentDatabase
+from sweeprl.nni.studies.origin import base_of, code_folder, config_folder_of, space_of
+from sweeprl.nni.studies.shared import Settings
+from sweeprl.nni.studies.study import ExperimentStudy
 from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.sweeps.attempts import Attempts

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import FrameType
 
 from sweeprl.nni.confinement import UMASK
-from sweeprl.nni.experiments import stop
-from sweeprl.nni.listing import find
-from sweeprl.nni.processes import find_processes
-from sweeprl.nni.watchdog import Outcome, watch
+from sweeprl.nni.reading.listing import find
+from sweeprl.nni.running.experiments import stop
+from sweeprl.nni.running.processes import find_processes
+from sweeprl.nni.running.watchdog import Outcome, watch
 
 __all__ = ["attend", "detach", "main"]
 
@@ -86,7 +86,7 @@ def _background(experiment_id: str, keep_open: bool, quiet_seconds: float) -> Pa
     log.touch(mode=0o666 & ~UMASK)
     with log.open("a") as file:
         subprocess.Popen(
-            [sys.executable, "-m", "sweeprl.nni.watching", experiment_id, *options],
+            [sys.executable, "-m", "sweeprl.nni.running.watching", experiment_id, *options],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

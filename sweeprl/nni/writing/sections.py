@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeprl.errors import ConfigError, UnknownNameError, did_you_mean
-from sweeprl.nni.algorithms import ASSESSORS, TUNERS, Algorithm, Plan
+from sweeprl.nni.writing.algorithms import ASSESSORS, TUNERS, Algorithm, Plan
 from sweeprl.search_spaces import Nested, SearchSpace
 
 __all__ = ["assessor_section", "check_together", "tuner_section"]
@@ -118,7 +118,7 @@ def _section(
     kind: str, name: str, settings: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
     if given:
-        from sweeprl.nni.class_arguments import check_class_arguments  # which imports nni
+        from sweeprl.nni.writing.class_arguments import check_class_arguments  # which imports nni
 
         check_class_arguments(kind, name, settings, given)
     return {"name": name, **({"classArgs": dict(settings)} if settings else {})}

@@ -14,7 +14,7 @@ from typing import Any
 
 from sweeprl.errors import ConfigError
 from sweeprl.nni.confinement import LOOPBACK
-from sweeprl.nni.gpus import Gpus
+from sweeprl.nni.writing.gpus import Gpus
 
 __all__ = ["Machine", "Remote", "check_concurrency", "platform_section", "tunnel_command"]
 
