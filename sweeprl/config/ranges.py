@@ -296,10 +296,11 @@ class Traced:
 
 @dataclass(frozen=True)
 class Masked:
-    """Marks a count that may differ between the lanes of one engine, at the price of the largest.
+    """Marks a count that may differ between the lanes of one engine.
 
-    All lanes take as many rows and updates as the lane that needs most; what the others have too
-    much of is masked.
+    On a GPU all lanes take as many rows and updates as the lane that needs most, and what the
+    others have too much of is masked. On a CPU lanes with about as large batches are computed
+    together, and those that are not due are left out.
     """
 
 

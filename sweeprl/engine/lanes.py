@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from sweeprl.engine.lifting import Rule, lifted, traced, with_gradient
+from sweeprl.engine.parts import Part
 from sweeprl.engine.rows import keep_rows
 from sweeprl.errors import ConfigError
 
@@ -19,6 +20,9 @@ __all__ = ["Lanes", "Stack", "flattened"]
 
 LaneModules = Mapping[str, nn.Module]
 """The networks of one lane, by role."""
+
+_VALUE = ""
+"""Where the loss itself stands among what it logs."""
 
 
 class Stack:
@@ -68,6 +72,18 @@ class Stack:
             }
             for role in self.roles
         }
+
+    def rows(self, lanes: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Returns a copy of the parameters `(K, ...)` of some lanes, by role and name."""
+        flat, offset = self.flat.index_select(0, lanes), 0
+        rows: dict[str, dict[str, Tensor]] = {}
+        for role in self.roles:
+            rows[role] = {}
+            for name, leaf in self.parameters[role].items():
+                end = offset + leaf.numel() // len(self.flat)
+                part = flat[:, offset:end].view(-1, *leaf.shape[1:])
+                rows[role][name], offset = part.requires_grad_(), end
+        return rows
 
     def differentiate(self, loss: Tensor) -> None:
         """Writes the gradient of a scalar into `grad`; each lane's part is that of its own loss."""
@@ -222,28 +238,63 @@ class Lanes:
         )
 
     def descend(
-        self, name: str, loss: Callable[..., Any], stack: Stack, *args: Any
+        self,
+        name: str,
+        loss: Callable[..., Any],
+        stack: Stack,
+        batch: Mapping[str, Tensor],
+        parts: Sequence[Part] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Evaluates a loss for each lane and writes its gradient into `stack.grad`.
 
         Args:
             name: of the loss.
-            loss: `(networks, hyperparameters, *args)` to a scalar and further scalars to log.
+            loss: `(networks, hyperparameters, batch)` to a scalar and further values to log.
             stack: the parameters it trains.
-            *args: as for `apply`.
+            batch: what it is given, `(L, B, ...)`, through `enter`.
+            parts: which lanes are computed together; None is all. Of lanes in no part the gradient
+                is left as it was, and what is returned is 0.
 
         Returns:
             The losses and what they log; `leave` gives them a lane dimension.
         """
         if self.num == 1:
-            value, logs = loss(self._networks, self.hyperparameters, *args)
+            value, logs = loss(self._networks, self.hyperparameters, batch)
             stack.differentiate(value)
             return value.detach(), logs
-        values, logs, gradients = self._run(
-            name, lambda: with_gradient(self._lifted(loss), stack.roles), args
-        )
-        torch.cat(gradients, 1, out=stack.grad)
-        return values, logs
+
+        def make_rule() -> Rule:
+            return with_gradient(self._lifted(loss), stack.roles)
+
+        if parts is None:
+            values, logs, gradients = self._run(name, make_rule, (batch,))
+            torch.cat(gradients, 1, out=stack.grad)
+            return values, logs
+        return self._descend_in_parts(name, make_rule, stack, batch, parts)
+
+    @torch.no_grad()
+    def _descend_in_parts(
+        self,
+        name: str,
+        make_rule: Callable[[], Rule],
+        stack: Stack,
+        batch: Mapping[str, Tensor],
+        parts: Sequence[Part],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        widest = next(iter(batch.values())).shape[1]
+        together: dict[str, Tensor] = {}
+        for part in parts:
+            own = {k: v.index_select(0, part.lanes)[:, : part.width] for k, v in batch.items()}
+            values, logs, gradients = self._run(name, make_rule, (own,), part.lanes)
+            lanes = part.lanes[: part.num]
+            stack.grad[lanes] = torch.cat(gradients, 1)[: part.num]
+            for key, found in {_VALUE: values, **logs}.items():
+                if key not in together:  # `(L,)`, or a number for each row, `(L, B)`
+                    shape = (self.num, *([widest] if found.dim() > 1 else []))
+                    together[key] = found.new_zeros(shape)
+                place = (lanes, slice(part.width)) if found.dim() > 1 else lanes
+                together[key][place] = found[: part.num]
+        return together.pop(_VALUE), together
 
     @torch.no_grad()
     def estimate(
@@ -288,11 +339,30 @@ class Lanes:
     def _lifted(self, function: Callable[..., Any]) -> Rule:
         return lifted(lambda parameters, *rest: function(self._bound(parameters), *rest))
 
-    def _run(self, name: Any, make_rule: Callable[[], Rule], args: tuple[Any, ...]) -> Any:
-        """Runs the record of a rule, which is made at the first call with these shapes."""
+    def _run(
+        self,
+        name: Any,
+        make_rule: Callable[[], Rule],
+        args: tuple[Any, ...],
+        lanes: Tensor | None = None,
+    ) -> Any:
+        """Runs the record of a rule, which is made at the first call with these shapes.
+
+        Args:
+            name: of the rule.
+            make_rule: makes it.
+            args: what it is given beside parameters and settings.
+            lanes: whose parameters and settings, `(K,)` int64; None is those of all.
+        """
+        parameters, settings = self.parameters, self.hyperparameters
+        if lanes is not None:
+            parameters = {
+                role: named for stack in self.stacks for role, named in stack.rows(lanes).items()
+            }
+            settings = {key: value.index_select(0, lanes) for key, value in settings.items()}
         shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(args))
         key = (name, shapes, self._is_training)
-        everything = (self.parameters, self.hyperparameters, *args)
+        everything = (parameters, settings, *args)
         if key not in self._records:
             self._records[key] = traced(make_rule(), *everything)
         return self._records[key](*everything)

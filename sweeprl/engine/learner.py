@@ -32,6 +32,7 @@ from sweeprl.engine.means import RoundMeans
 from sweeprl.engine.multi_step import joined
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
+from sweeprl.engine.parts import Part, divided
 from sweeprl.engine.priorities import Priorities
 from sweeprl.engine.replay import FieldLayout, ReplayBuffer, as_action
 from sweeprl.engine.search import Search
@@ -123,6 +124,8 @@ class Learner(Acting):
         }
         self._snapshot = Snapshot(self._lanes.stacks, list(self._optimizers.values()))
         self._updates: dict[Any, Captured] = {}
+        self._divided: dict[Any, list[Part] | None] = {}
+        """Which lanes descend a loss together, by the loss and by who is due."""
         self._count()
         self._make_memory(hyperparameters, replay_device, replay_size)
 
@@ -250,6 +253,7 @@ class Learner(Acting):
             tell(optimizer, lane, loss.rates_in(settings), loss.gradient_max_in(settings))
         for name, values in self._counts.items():
             values[lane] = getattr(frame.config, name) or 0
+        self._divided.clear()
         if clipped != self._which_clip():
             self._updates.clear()  # a captured update does not clip, or does so for nothing
 
@@ -278,6 +282,7 @@ class Learner(Acting):
         self.faults = {kept.index(k): fault for k, fault in self.faults.items() if k in kept}
         self._snapshot.expire()
         self._updates.clear()
+        self._divided.clear()
 
     @property
     def collect_steps(self) -> int | None:
@@ -571,18 +576,17 @@ class Learner(Acting):
             mask: the same on the learner's device, `(L, 1)`.
             follows: whether target networks follow.
         """
-        turns, masks = self._turns(losses, active, mask)
+        turns, masks, parts = self._turns(losses, active, mask)
         rate = self._follow_rate(active) if follows else None
-        if self.num_lanes == 1:
-            records = self._descend(turns, batch, masks, rate)
+        can_capture = all(optimizer.is_capturable for optimizer in self._optimizers.values())
+        if self.num_lanes == 1 or self.device.type == "cpu" or not can_capture:
+            records = self._descend(turns, batch, masks, rate, parts)
         else:
             shape, are_all = tuple(batch["reward"].shape), tuple(own is None for own in masks)
             key = (turns, shape, are_all, rate is None)
             if key not in self._updates:
-                can_capture = all(o.is_capturable for o in self._optimizers.values())
-                device = self.device if can_capture else "cpu"
                 self._updates[key] = Captured(
-                    lambda *args: self._descend(turns, *args), torch.device(device)
+                    lambda *args: self._descend(turns, *args), self.device
                 )
             records = self._updates[key](batch, masks, rate)
         together = zip(turns, records, masks, strict=True)
@@ -590,11 +594,11 @@ class Learner(Acting):
 
     def _turns(
         self, losses: Sequence[Loss], active: NDArray[np.bool_] | None, mask: Tensor | None
-    ) -> tuple[tuple[_Turn, ...], list[Tensor | None]]:
-        """Counts an update, and finds out which losses it descends and which lanes do so."""
+    ) -> tuple[tuple[_Turn, ...], list[Tensor | None], list[list[Part] | None]]:
+        """Counts an update, and finds out which losses it descends, which lanes do so, and how."""
         before = self.updates
         self.updates = before + (1 if active is None else active)
-        turns, masks = [], []
+        turns, masks, parts = [], [], []
         for number, loss in enumerate(self._losses):
             if loss not in losses:
                 continue
@@ -603,7 +607,18 @@ class Learner(Acting):
                 steps = before if loss.every is None else before // self._counts[loss.every]
                 turns.append((number, bool((steps == steps[0]).all())))
                 masks.append(mask if due is None or due is active else self._column(due))
-        return tuple(turns), masks
+                parts.append(self._parts(number, due))
+        return tuple(turns), masks, parts
+
+    def _parts(self, loss: int, due: NDArray[np.bool_] | None) -> list[Part] | None:
+        """Which lanes descend a loss together; None is all, as it is on a GPU."""
+        if self.num_lanes == 1 or self.device.type != "cpu" or self._replay is None:
+            return None
+        key = (loss, None if due is None else due.tobytes())
+        if key not in self._divided:
+            num_parameters = self._lanes.stacks[loss].flat.shape[1]
+            self._divided[key] = divided(self._counts["batch_size"], due, num_parameters)
+        return self._divided[key]
 
     def _due(self, every: str | None, active: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Which lanes, of those that took part in an update, are due, `(L,)`; None is all."""
@@ -619,20 +634,25 @@ class Learner(Acting):
         batch: dict[str, Tensor],
         masks: Sequence[Tensor | None],
         follow: Tensor | None,
+        parts: Sequence[Sequence[Part] | None] | None = None,
     ) -> list[dict[str, Tensor]]:
         """Takes one gradient step on each loss in turn, and moves the target networks."""
         records = []
-        for (index, is_in_step), active in zip(turns, masks, strict=True):
+        divided = parts or [None] * len(turns)
+        for (index, is_in_step), active, together in zip(turns, masks, divided, strict=True):
             loss, own = self._losses[index], batch
             if loss.is_noisy:
                 own = {key: value for key, value in batch.items() if not key.startswith("noise/")}
                 own["noise"] = batch[f"noise/{loss.name}"]
-            find = self._lanes.estimate if loss.is_estimated else self._lanes.descend
-            value, logs = find(loss.name, _rule(loss), self._lanes.stacks[index], own)
+            rule, stack = _rule(loss), self._lanes.stacks[index]
+            if loss.is_estimated:
+                value, logs = self._lanes.estimate(loss.name, rule, stack, own)
+            else:
+                value, logs = self._lanes.descend(loss.name, rule, stack, own, together)
             if loss.step is None:
                 self._optimizers[index].step(active, is_in_step)
             else:
-                logs = logs | self._step(loss, self._lanes.stacks[index], own, active)
+                logs = logs | self._step(loss, stack, own, active)
             records.append({loss.name: value, **logs})
         if follow is not None:
             self._follow(follow)

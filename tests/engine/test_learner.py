@@ -5,7 +5,7 @@ from torch import nn
 
 from sweeprl import registry
 from sweeprl.config import Discrete, EnvSpec, build, traced
-from sweeprl.engine import Learner
+from sweeprl.engine import Learner, parts
 from sweeprl.errors import ConfigError, Diverged
 from sweeprl.testing import random_transitions
 from tests.engine.agents import (
@@ -242,9 +242,11 @@ MASKED = [
 ]
 
 
+@pytest.mark.parametrize("launch", [0.0, parts._LAUNCH], ids=["in parts", "at once"])
 @pytest.mark.parametrize("follow", [{}, dict(update_rate=None)], ids=["polyak", "copies"])
 @pytest.mark.parametrize("name", REPLAY)
-def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
+def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow, launch, monkeypatch):
+    monkeypatch.setattr(parts, "_LAUNCH", launch)
     every = [dict(update_steps=3 + lane) if follow else {} for lane in range(3)]
     frames = [
         frame_of(name, **own, **follow, **steps) for own, steps in zip(MASKED, every, strict=True)
@@ -260,6 +262,7 @@ def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow):
             assert_same_logs({k: values[lane] for k, values in logs.items()}, learner.update())
     for lane, learner in enumerate(alone):
         assert_same_lane(together, lane, learner, atol=1e-5)
+    assert any(together._divided.values()) is (launch == 0.0)
 
 
 @pytest.mark.parametrize("name", SPECS)

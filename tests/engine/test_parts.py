@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sweeprl.engine.parts import _LAUNCH, _roomy, divided
+
+SMALL, LARGE = 10, 10**7
+"""Numbers of parameters with which a launch costs 500,000 rows, and half a row."""
+
+
+def lanes_of(parts):
+    return [part.lanes[: part.num].tolist() for part in parts]
+
+
+def test_lanes_with_batches_of_one_size_are_computed_at_once():
+    assert divided(np.array([64] * 8), None, LARGE) is None
+
+
+def test_where_launching_costs_most_all_are_computed_at_once():
+    assert (
+        divided(np.array([16, 1024, 16, 1024]), np.array([True, False, True, True]), SMALL) is None
+    )
+
+
+def test_lanes_with_large_networks_are_computed_by_the_size_of_their_batches():
+    parts = divided(np.array([16, 1024, 64, 1024, 16]), None, LARGE)
+    assert lanes_of(parts) == [[1, 3], [2], [0, 4]]
+    assert [part.width for part in parts] == [1024, 64, 16]
+
+
+def test_lanes_that_take_no_part_are_not_computed():
+    parts = divided(np.array([64] * 4), np.array([False, True, False, False]), LARGE)
+    assert lanes_of(parts) == [[1]]
+
+
+def test_a_width_is_a_power_of_two_or_the_largest_batch():
+    parts = divided(np.array([100, 20, 100, 3]), None, LARGE)
+    assert [part.width for part in parts] == [100, 32, 4]
+
+
+def test_what_fills_a_part_up_repeats_its_own_lanes():
+    (part,) = divided(np.array([64] * 100), np.arange(100) < 5, LARGE)
+    assert part.num == 5
+    assert part.lanes.tolist() == [0, 1, 2, 3, 4, 0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_lane_that_is_due_is_in_one_part_that_is_wide_enough_and_parts_are_cheaper(seed):
+    rng = np.random.default_rng(seed)
+    num = int(rng.integers(2, 200))
+    sizes, due = rng.choice([3, 16, 100, 256, 1024], num), rng.random(num) < rng.random() + 0.02
+    due[0] = True
+    num_parameters = int(10 ** rng.uniform(3, 6))
+    parts = divided(sizes, due, num_parameters)
+    launch = _LAUNCH / num_parameters
+    at_once = launch + num * sizes.max()
+    if parts is None:
+        return
+    assert sorted(sum(lanes_of(parts), [])) == np.flatnonzero(due).tolist()
+    assert all((sizes[part.lanes.numpy()] <= part.width).all() for part in parts)
+    assert sum(launch + len(part.lanes) * part.width for part in parts) < at_once
+
+
+def test_numbers_of_lanes_are_few_and_a_third_too_large_at_most():
+    rooms = [_roomy(num) for num in range(1, 257)]
+    assert len(set(rooms)) == 16
+    assert all(num <= room <= max(1.5 * num, num + 1) for num, room in enumerate(rooms, 1))
