@@ -58,7 +58,8 @@ def storage_guarded() -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
             raise
         raise StorageFailed(
-            f"Results could not be written: {error}. Free some space, then go on with --resume."
+            f"Results could not be written: {error}. Free some space, then go on with --resume, or "
+            "a sweep with the same command."
         ) from error
 
 

@@ -59,18 +59,21 @@ NEVER_OPENS = (
 TOKEN = "sweeprl:token"
 """The system attribute by which a repeated call recognises its own work."""
 
-KEEPALIVE = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
+TIMEOUTS = {
+    "psycopg": {
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    },
+    "pymysql": {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60},
 }
-"""libpq's, or a call on a connection whose other end is gone would hang for hours."""
+"""By driver, or a call on a connection whose other end is gone would hang for hours."""
 
 DRIVERS = {
     "postgresql": ("psycopg", 'pip install "sweeprl[postgres]"'),
-    "mysql": ("pymysql", "pip install pymysql"),
+    "mysql": ("pymysql", 'pip install "sweeprl[mysql]"'),
 }
 
 
@@ -363,8 +366,8 @@ def _engine_settings(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         assert url.database is not None
         return {"creator": functools.partial(_connect_sqlite, url.database)}
-    is_libpq = url.get_backend_name() == "postgresql" and "psycopg" in url.drivername
-    defaults = KEEPALIVE if is_libpq else {}
+    driver = url.get_driver_name()
+    defaults = TIMEOUTS.get("psycopg" if driver.startswith("psycopg") else driver, {})
     chosen = {key: value for key, value in defaults.items() if key not in url.query}
     return {"pool_pre_ping": True, "connect_args": chosen}
 
