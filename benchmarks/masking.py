@@ -3,8 +3,9 @@
     python benchmarks/masking.py [--device cpu] [--lanes 12] [--save]
 
 A third of the lanes has each value. Together they are one engine, in which all lanes take the rows
-and updates of the largest; apart they are three engines, trained one after the other. The ratio is
-time apart over time together for the same environment steps of every lane: above 1, masking pays.
+and updates of the largest on a GPU, and are computed in parts on a CPU; apart they are three
+engines, trained one after the other. The ratio is time apart over time together for the same
+environment steps of every lane: above 1, one engine pays.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from sweeprl.launcher.surroundings import keep_memory
 from sweeprl.testing import random_transitions
 
 SPEC = EnvSpec(4, Discrete(2))
-VALUES: dict[str, list[Any]] = {"batch_size": [32, 64, 128], "updates_per_step": [0.25, 0.5, 1.0]}
+VALUES: list[tuple[str, list[Any]]] = [
+    ("batch_size", [32, 64, 128]),
+    ("batch_size", [16, 128, 1024]),
+    ("updates_per_step", [0.25, 0.5, 1.0]),
+]
 
 
 def seconds_per_chunk(values: list[Any], name: str, per_value: int, device: torch.device) -> float:
@@ -61,7 +66,7 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     device = torch.device(arguments.device)
     with keep_memory():
-        for name, values in VALUES.items():
+        for name, values in VALUES:
             for num_lanes in arguments.lanes or [3, 12, 48, 192]:
                 per_value = num_lanes // len(values)
                 together = seconds_per_chunk(values, name, per_value, device)
