@@ -286,14 +286,13 @@ class Lanes:
         for part in parts:
             own = {k: v.index_select(0, part.lanes)[:, : part.width] for k, v in batch.items()}
             values, logs, gradients = self._run(name, make_rule, (own,), part.lanes)
-            lanes = part.lanes[: part.num]
-            stack.grad[lanes] = torch.cat(gradients, 1)[: part.num]
+            stack.grad.index_copy_(0, part.lanes, torch.cat(gradients, 1))
             for key, found in {_VALUE: values, **logs}.items():
                 if key not in together:  # `(L,)`, or a number for each row, `(L, B)`
                     shape = (self.num, *([widest] if found.dim() > 1 else []))
                     together[key] = found.new_zeros(shape)
-                place = (lanes, slice(part.width)) if found.dim() > 1 else lanes
-                together[key][place] = found[: part.num]
+                room = together[key][:, : part.width] if found.dim() > 1 else together[key]
+                room.index_copy_(0, part.lanes, found)
         return together.pop(_VALUE), together
 
     @torch.no_grad()

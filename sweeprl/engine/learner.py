@@ -583,12 +583,13 @@ class Learner(Acting):
             records = self._descend(turns, batch, masks, rate, parts)
         else:
             shape, are_all = tuple(batch["reward"].shape), tuple(own is None for own in masks)
-            key = (turns, shape, are_all, rate is None)
+            sizes = tuple(tuple((len(p.lanes), p.width) for p in own or ()) for own in parts)
+            key = (turns, shape, are_all, rate is None, sizes)
             if key not in self._updates:
                 self._updates[key] = Captured(
                     lambda *args: self._descend(turns, *args), self.device
                 )
-            records = self._updates[key](batch, masks, rate)
+            records = self._updates[key](batch, masks, rate, parts)
         together = zip(turns, records, masks, strict=True)
         return [(number, record, own) for (number, _), record, own in together]
 
@@ -611,13 +612,18 @@ class Learner(Acting):
         return tuple(turns), masks, parts
 
     def _parts(self, loss: int, due: NDArray[np.bool_] | None) -> list[Part] | None:
-        """Which lanes descend a loss together; None is all, as it is on a GPU."""
-        if self.num_lanes == 1 or self.device.type != "cpu" or self._replay is None:
+        """Which lanes descend a loss together; None is all.
+
+        On a GPU, where each division is a graph of its own, it is one for all updates.
+        """
+        if self.num_lanes == 1 or self._replay is None:
             return None
+        due = due if self.device.type == "cpu" else None
         key = (loss, None if due is None else due.tobytes())
         if key not in self._divided:
             num_parameters = self._lanes.stacks[loss].flat.shape[1]
-            self._divided[key] = divided(self._counts["batch_size"], due, num_parameters)
+            sizes = self._counts["batch_size"]
+            self._divided[key] = divided(sizes, due, num_parameters, self.device)
         return self._divided[key]
 
     def _due(self, every: str | None, active: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,32 +12,29 @@ from torch import Tensor
 
 __all__ = ["Part", "divided"]
 
-_LAUNCH = 5e6
+_LAUNCH = {"cpu": 5e6, "cuda": 2e8}
 """What launching the operations of a loss costs, in numbers of parameters times transitions that
-are learnt from in that time. Measured on a CPU, see benchmarks/results/lanes.md."""
+are learnt from in that time. Measured, see benchmarks/results/lanes.md and masking.jsonl."""
 
 _GAIN = 0.9
 """Parts have to promise less than this share of the work of one."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Lanes that compute an update together.
-
-    Args:
-        lanes: which, `(K,)` int64. Those from `num` on repeat others: rules are recorded for each
-            number of lanes, of which there should be few.
-        num: how many there are.
-        width: rows of the batch that any of them learns from.
-    """
+class Part(NamedTuple):
+    """Lanes that compute an update together."""
 
     lanes: Tensor
-    num: int
+    """Which, `(K,)` int64. Some are there twice where K would not be one of a few numbers: rules
+    are recorded for each number of lanes."""
     width: int
+    """Rows of the batch that any of them learns from."""
 
 
 def divided(
-    sizes: NDArray[np.int64], due: NDArray[np.bool_] | None, num_parameters: int
+    sizes: NDArray[np.int64],
+    due: NDArray[np.bool_] | None,
+    num_parameters: int,
+    device: torch.device,
 ) -> list[Part] | None:
     """Divides the lanes that take part in an update so that little is computed to be masked.
 
@@ -45,6 +42,7 @@ def divided(
         sizes: transitions in a batch of each lane, `(L,)`.
         due: which lanes take part, `(L,)`; None is all.
         num_parameters: that the loss trains, of one lane.
+        device: where they learn.
 
     Returns:
         The parts; None where all lanes at once cost as little.
@@ -53,12 +51,12 @@ def divided(
     lanes = np.arange(len(sizes)) if due is None else np.flatnonzero(due)
     widths = np.minimum(2 ** np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64), largest)
     order = lanes[np.argsort(-widths[lanes], kind="stable")]
-    launch = _LAUNCH / num_parameters
+    launch = _LAUNCH[device.type] / num_parameters
     cost, cuts = _cheapest(widths[order].tolist(), launch)
     if cost > _GAIN * (launch + len(sizes) * largest):
         return None
     return [
-        _part(order[start:end], int(widths[order[start]]))
+        _part(order[start:end], int(widths[order[start]]), device)
         for start, end in zip(cuts[:-1], cuts[1:], strict=True)
     ]
 
@@ -86,6 +84,6 @@ def _roomy(num: int) -> int:
     return 3 * power // 4 if num <= 3 * power // 4 and power >= 4 else power
 
 
-def _part(lanes: NDArray[np.int64], width: int) -> Part:
+def _part(lanes: NDArray[np.int64], width: int, device: torch.device) -> Part:
     filled = np.resize(lanes, _roomy(len(lanes)))
-    return Part(torch.from_numpy(filled), len(lanes), width)
+    return Part(torch.from_numpy(filled).to(device), width)

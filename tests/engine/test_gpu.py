@@ -7,7 +7,7 @@ import torch
 
 from sweeprl import registry
 from sweeprl.config import AgentSpec, Continuous, Discrete, EnvSpec, build
-from sweeprl.engine import Learner
+from sweeprl.engine import Learner, parts
 from sweeprl.testing import random_transitions
 from tests.engine.agents import expert_of
 
@@ -107,14 +107,20 @@ def test_a_lane_given_to_another_agent_learns_as_one_of_its_own(name):
     assert close_share(gpu, cpu) > 0.97
 
 
+@pytest.mark.parametrize("launch", [0.0, parts._LAUNCH["cuda"]], ids=["in parts", "at once"])
 @pytest.mark.parametrize("name", REPLAY)
-def test_masked_lanes_agree_with_the_cpu(name):
+def test_masked_lanes_agree_with_the_cpu(name, launch, monkeypatch):
+    monkeypatch.setitem(parts._LAUNCH, "cuda", launch)
     gpu, cpu = learner(name, "cuda"), learner(name, "cpu")
     for one in (gpu, cpu):
         frame = type(one.frame)
         config = one.frame.config.model_copy(update=dict(batch_size=4, updates_per_step=0.5))
         one.place(1, frame(config, SPECS[name]), 5)
         train(one, name, 2)
+        one.place(1, one.frames[0], 6)
+        one.place(3, frame(config, SPECS[name]), 7)  # as many in each part, but others
+        train(one, name, 1)
+    assert any(gpu._divided.values()) is (launch == 0.0)
     assert gpu.updates.tolist() == cpu.updates.tolist()
     assert close_share(gpu, cpu) > 0.97
 

@@ -242,11 +242,11 @@ MASKED = [
 ]
 
 
-@pytest.mark.parametrize("launch", [0.0, parts._LAUNCH], ids=["in parts", "at once"])
+@pytest.mark.parametrize("launch", [0.0, parts._LAUNCH["cpu"]], ids=["in parts", "at once"])
 @pytest.mark.parametrize("follow", [{}, dict(update_rate=None)], ids=["polyak", "copies"])
 @pytest.mark.parametrize("name", REPLAY)
 def test_masked_settings_of_a_lane_are_those_of_a_single_run(name, follow, launch, monkeypatch):
-    monkeypatch.setattr(parts, "_LAUNCH", launch)
+    monkeypatch.setitem(parts._LAUNCH, "cpu", launch)
     every = [dict(update_steps=3 + lane) if follow else {} for lane in range(3)]
     frames = [
         frame_of(name, **own, **follow, **steps) for own, steps in zip(MASKED, every, strict=True)

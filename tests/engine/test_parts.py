@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from sweeprl.engine.parts import _LAUNCH, _roomy, divided
+from sweeprl.engine import parts as module
+from sweeprl.engine.parts import _LAUNCH, _roomy
 
 SMALL, LARGE = 10, 10**7
 """Numbers of parameters with which a launch costs 500,000 rows, and half a row."""
 
 
+def divided(sizes, due, num_parameters):
+    return module.divided(sizes, due, num_parameters, torch.device("cpu"))
+
+
 def lanes_of(parts):
-    return [part.lanes[: part.num].tolist() for part in parts]
+    return [list(dict.fromkeys(part.lanes.tolist())) for part in parts]
 
 
 def test_lanes_with_batches_of_one_size_are_computed_at_once():
@@ -39,9 +45,8 @@ def test_a_width_is_a_power_of_two_or_the_largest_batch():
     assert [part.width for part in parts] == [100, 32, 4]
 
 
-def test_what_fills_a_part_up_repeats_its_own_lanes():
+def test_a_part_of_an_odd_number_of_lanes_repeats_the_first():
     (part,) = divided(np.array([64] * 100), np.arange(100) < 5, LARGE)
-    assert part.num == 5
     assert part.lanes.tolist() == [0, 1, 2, 3, 4, 0]
 
 
@@ -53,7 +58,7 @@ def test_each_lane_that_is_due_is_in_one_part_that_is_wide_enough_and_parts_are_
     due[0] = True
     num_parameters = int(10 ** rng.uniform(3, 6))
     parts = divided(sizes, due, num_parameters)
-    launch = _LAUNCH / num_parameters
+    launch = _LAUNCH["cpu"] / num_parameters
     at_once = launch + num * sizes.max()
     if parts is None:
         return
