@@ -2,9 +2,8 @@
 
     python benchmarks/masking.py [--device cpu] [--lanes 12] [--save]
 
-A third of the lanes has each value. Together they are one engine, in which all lanes take the rows
-and updates of the largest on a GPU, and are computed in parts on a CPU; apart they are three
-engines, trained one after the other. The ratio is time apart over time together for the same
+A third of the lanes has each value. Together they are one engine, which computes them in parts or
+with masks; apart they are three engines, trained one after the other. The ratio is time apart over time together for the same
 environment steps of every lane: above 1, one engine pays.
 """
 

@@ -298,9 +298,8 @@ class Traced:
 class Masked:
     """Marks a count that may differ between the lanes of one engine.
 
-    On a GPU all lanes take as many rows and updates as the lane that needs most, and what the
-    others have too much of is masked. On a CPU lanes with about as large batches are computed
-    together, and those that are not due are left out.
+    Lanes with batches of about one size are computed together. Those that have no update to make
+    are left out on a CPU, and masked on a GPU.
     """
 
 
