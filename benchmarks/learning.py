@@ -73,6 +73,19 @@ def _imitating(discriminator_learning_rate: float) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def _swinging(priority_alpha: float) -> dict[str, Any]:
+    """DQNPer on Acrobot."""
+    frame_config = dict(
+        learning_rate=1.575e-4, batch_size=128, replay_size=50_000, warmup_steps=1000, discount=0.99,
+        update_rate=None, update_steps=250, collect_steps=64, updates_per_step=0.5, exploration_steps=12_000,
+        epsilon_end=0.1, criterion="SmoothL1Loss", gradient_max=10.0, priority_beta_steps=40_000,
+        priority_alpha=priority_alpha, model_kwargs=[dict(hidden=[256, 256])] * 2,
+    )  # fmt: skip
+    return dict(
+        frame="DQNPer", env="Acrobot-v1", steps=40_000, num_envs=1, frame_config=frame_config
+    )
+
+
 _CHEETAH = dict(
     actor_learning_rate=1e-3, critic_learning_rate=1e-3, batch_size=100, replay_size=100_000,
     warmup_steps=10_000, discount=0.99, update_rate=0.005, collect_steps=1,
@@ -118,16 +131,10 @@ CASES: dict[str, dict[str, Any]] = {
             model_kwargs=[dict(hidden=[128, 128])] * 2,
         ),
     ),
-    # A quarter of the step size that these settings have without priorities, as Schaul et al. have it.
-    "dqnper-acrobot": dict(
-        frame="DQNPer", env="Acrobot-v1", steps=40_000, num_envs=1,
-        frame_config=dict(
-            learning_rate=1.575e-4, batch_size=128, replay_size=50_000, warmup_steps=1000, discount=0.99,
-            update_rate=None, update_steps=250, collect_steps=64, updates_per_step=0.5, exploration_steps=12_000,
-            epsilon_end=0.1, criterion="SmoothL1Loss", gradient_max=10.0, priority_beta_steps=40_000,
-            model_kwargs=[dict(hidden=[256, 256])] * 2,
-        ),
-    ),
+    # A quarter of the step size that these settings have without priorities, as Schaul et al. have it;
+    # with an exponent of 0, the control, every transition is as likely.
+    "dqnper-acrobot": _swinging(priority_alpha=0.6),
+    "dqnper-acrobot-uniform": _swinging(priority_alpha=0.0),
     "rainbow-acrobot": dict(
         frame="RAINBOW", env="Acrobot-v1", steps=40_000, num_envs=1,
         frame_config=dict(
