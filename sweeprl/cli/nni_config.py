@@ -110,7 +110,7 @@ def nni_config(
 
     from sweeprl.nni.writing.configuration import write_experiment
     from sweeprl.nni.writing.gpus import Gpus
-    from sweeprl.nni.writing.warm import keys_of_their_own
+    from sweeprl.nni.writing.warm_conditions import keys_of_their_own
     from sweeprl.search_spaces import load_space
 
     remote = _remote(machines or [], machine_python, ssh_key)

@@ -142,6 +142,7 @@ class Lanes:
         self._is_training = True
         self.settings = dict(hyperparameters)
         """The traced settings of all lanes, by name, each `(L,)`."""
+        self._records: dict[Any, Callable[..., Any]] = {}
         self._read()
 
     def _read(self) -> None:
@@ -151,7 +152,6 @@ class Lanes:
             role: named for stack in self.stacks for role, named in stack.parameters.items()
         }
         self.hyperparameters = {name: self.enter(v) for name, v in self.settings.items()}
-        self._records: dict[Any, Callable[..., Any]] = {}
 
     def place(self, lane: int, modules: LaneModules, hyperparameters: Mapping[str, float]) -> None:
         """Gives a lane the networks and settings of another agent.
@@ -249,7 +249,8 @@ class Lanes:
 
         Args:
             name: of the loss.
-            loss: `(networks, hyperparameters, batch)` to a scalar and further values to log.
+            loss: `(networks, hyperparameters, batch)` to a scalar, and what is logged: scalars, or
+                a number for each row.
             stack: the parameters it trains.
             batch: what it is given, `(L, B, ...)`, through `enter`.
             parts: which lanes are computed together; None is all. Of lanes in no part the gradient

@@ -32,7 +32,7 @@ from sweeprl.engine.means import RoundMeans
 from sweeprl.engine.multi_step import joined
 from sweeprl.engine.normalizer import ObservationNormalizer, RewardNormalizer
 from sweeprl.engine.optimizer import LaneOptimizer
-from sweeprl.engine.parts import Part, divided
+from sweeprl.engine.parts import Division, Part
 from sweeprl.engine.priorities import Priorities
 from sweeprl.engine.replay import FieldLayout, ReplayBuffer, as_action
 from sweeprl.engine.search import Search
@@ -52,6 +52,12 @@ __all__ = ["LANES_COLLECT_STEPS", "Learner"]
 
 _BLOCK_NUMBERS = {"cpu": 2_000_000, "cuda": 100_000_000}
 """Most numbers drawn from the replay buffer at once; many updates share one gather."""
+
+_MOST_DIVISIONS = 1000
+"""Divisions of lanes that are kept; where settings are odd, other lanes are due in every round."""
+
+_MOST_GRAPHS = 16
+"""Updates that are kept as graphs, each of which keeps memory of its own."""
 
 _STATES = ("state", "next_state")
 _REWARDS = ("reward", "agent_rewards")
@@ -124,6 +130,7 @@ class Learner(Acting):
         }
         self._snapshot = Snapshot(self._lanes.stacks, list(self._optimizers.values()))
         self._updates: dict[Any, Captured] = {}
+        self._divisions = [Division(s.flat.shape[1], self.device) for s in self._lanes.stacks]
         self._divided: dict[Any, list[Part] | None] = {}
         """Which lanes descend a loss together, by the loss and by who is due."""
         self._count()
@@ -586,6 +593,8 @@ class Learner(Acting):
             sizes = tuple(tuple((len(p.lanes), p.width) for p in own or ()) for own in parts)
             key = (turns, shape, are_all, rate is None, sizes)
             if key not in self._updates:
+                if len(self._updates) == _MOST_GRAPHS:
+                    self._updates.pop(next(iter(self._updates)))
                 self._updates[key] = Captured(
                     lambda *args: self._descend(turns, *args), self.device
                 )
@@ -621,9 +630,9 @@ class Learner(Acting):
         due = due if self.device.type == "cpu" else None
         key = (loss, None if due is None else due.tobytes())
         if key not in self._divided:
-            num_parameters = self._lanes.stacks[loss].flat.shape[1]
-            sizes = self._counts["batch_size"]
-            self._divided[key] = divided(sizes, due, num_parameters, self.device)
+            if len(self._divided) == _MOST_DIVISIONS:
+                self._divided.clear()
+            self._divided[key] = self._divisions[loss].parts(self._counts["batch_size"], due)
         return self._divided[key]
 
     def _due(self, every: str | None, active: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Part", "divided"]
+__all__ = ["Division", "Part"]
 
 _LAUNCH = {"cpu": 5e6, "cuda": 2e8}
 """What launching the operations of a loss costs, in numbers of parameters times transitions that
@@ -19,59 +19,102 @@ are learnt from in that time. Measured, see benchmarks/results/lanes.md and mask
 _GAIN = 0.9
 """Parts have to promise less than this share of the work of one."""
 
+_SLACK = 1.25
+"""How much dearer than the cheapest parts those may be that there have been before."""
+
+_Shape = tuple[tuple[int, int], ...]
+"""Number of lanes and width of each part, the widest first."""
+
 
 class Part(NamedTuple):
     """Lanes that compute an update together."""
 
     lanes: Tensor
-    """Which, `(K,)` int64. Some are there twice where K would not be one of a few numbers: rules
-    are recorded for each number of lanes."""
+    """Which, `(K,)` int64; the first ones are there twice where a part has more places."""
     width: int
     """Rows of the batch that any of them learns from."""
 
 
-def divided(
-    sizes: NDArray[np.int64],
-    due: NDArray[np.bool_] | None,
-    num_parameters: int,
-    device: torch.device,
-) -> list[Part] | None:
+class Division:
     """Divides the lanes that take part in an update so that little is computed to be masked.
 
+    Rules are recorded, and graphs captured, for each shape of a part. So the shapes that there have
+    been are taken again where they are about as cheap, and lanes that come and go need no new ones.
+
     Args:
-        sizes: transitions in a batch of each lane, `(L,)`.
-        due: which lanes take part, `(L,)`; None is all.
         num_parameters: that the loss trains, of one lane.
         device: where they learn.
-
-    Returns:
-        The parts; None where all lanes at once cost as little.
     """
-    largest = int(sizes.max())
-    lanes = np.arange(len(sizes)) if due is None else np.flatnonzero(due)
-    widths = np.minimum(2 ** np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64), largest)
-    order = lanes[np.argsort(-widths[lanes], kind="stable")]
-    launch = _LAUNCH[device.type] / num_parameters
-    cost, cuts = _cheapest(widths[order].tolist(), launch)
-    if cost > _GAIN * (launch + len(sizes) * largest):
-        return None
-    return [
-        _part(order[start:end], int(widths[order[start]]), device)
-        for start, end in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+
+    def __init__(self, num_parameters: int, device: torch.device) -> None:
+        self._launch = _LAUNCH.get(device.type, _LAUNCH["cuda"]) / num_parameters
+        self._device = device
+        self._shapes: list[_Shape] = []
+
+    def parts(self, sizes: NDArray[np.int64], due: NDArray[np.bool_] | None) -> list[Part] | None:
+        """Returns the parts; None where all lanes at once cost as little.
+
+        Args:
+            sizes: transitions in a batch of each lane, `(L,)`.
+            due: which lanes take part, `(L,)`; None is all.
+        """
+        largest = int(sizes.max())
+        lanes = np.arange(len(sizes)) if due is None else np.flatnonzero(due)
+        powers = 2 ** np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64)
+        widths = np.minimum(powers, largest)[lanes]
+        order = np.argsort(-widths, kind="stable")
+        shape = self._shape(widths[order].tolist())
+        if self._cost(shape) > _GAIN * (self._launch + len(sizes) * largest):
+            return None
+        return self._filled(shape, lanes[order])
+
+    def _shape(self, widths: Sequence[int]) -> _Shape:
+        """A shape for lanes of falling widths: one that has been, or the cheapest there is."""
+        cheapest = _cheapest(widths, self._launch)
+        known = [shape for shape in self._shapes if _holds(shape, widths)]
+        best = min(known, key=self._cost, default=cheapest)
+        if self._cost(best) <= _SLACK * self._cost(cheapest) and best in self._shapes:
+            return best
+        self._shapes.append(cheapest)
+        return cheapest
+
+    def _cost(self, shape: _Shape) -> float:
+        return sum(self._launch + places * width for places, width in shape)
+
+    def _filled(self, shape: _Shape, lanes: NDArray[np.int64]) -> list[Part]:
+        parts, start = [], 0
+        for places, width in shape:
+            own = lanes[start : start + places]
+            if len(own):
+                filled = torch.from_numpy(np.resize(own, places)).to(self._device)
+                parts.append(Part(filled, width))
+            start += places
+        return parts
 
 
-def _cheapest(widths: Sequence[int], launch: float) -> tuple[float, list[int]]:
-    """Cuts falling `widths` so that launches and rows together cost least; `(cost, cuts)`."""
+def _cheapest(widths: Sequence[int], launch: float) -> _Shape:
+    """Cuts falling widths so that launches and rows together cost least."""
     edges = [i for i in range(len(widths)) if i == 0 or widths[i] != widths[i - 1]]
-    best: dict[int, tuple[float, list[int]]] = {0: (0.0, [0])}
+    best: dict[int, tuple[float, _Shape]] = {0: (0.0, ())}
     for end in [*edges[1:], len(widths)]:
-        best[end] = min(
-            (best[start][0] + launch + _roomy(end - start) * widths[start], [*best[start][1], end])
-            for start in edges
-            if start < end
-        )
-    return best[len(widths)]
+        options = []
+        for start in edges:
+            if start < end:
+                part = (_roomy(end - start), widths[start])
+                cost, before = best[start]
+                options.append((cost + launch + part[0] * part[1], (*before, part)))
+        best[end] = min(options)
+    return best[len(widths)][1]
+
+
+def _holds(shape: _Shape, widths: Sequence[int]) -> bool:
+    """Whether lanes of falling widths, put in one after the other, all find a wide enough place."""
+    start = 0
+    for places, width in shape:
+        if start < len(widths) and widths[start] > width:
+            return False
+        start += places
+    return start >= len(widths)
 
 
 def _roomy(num: int) -> int:
@@ -82,8 +125,3 @@ def _roomy(num: int) -> int:
     """
     power: int = 2 ** (num - 1).bit_length()
     return 3 * power // 4 if num <= 3 * power // 4 and power >= 4 else power
-
-
-def _part(lanes: NDArray[np.int64], width: int, device: torch.device) -> Part:
-    filled = np.resize(lanes, _roomy(len(lanes)))
-    return Part(torch.from_numpy(filled).to(device), width)

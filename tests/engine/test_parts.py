@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from sweeprl.engine import parts as module
-from sweeprl.engine.parts import _LAUNCH, _roomy
+from sweeprl.engine.parts import _LAUNCH, Division, _roomy
 
 SMALL, LARGE = 10, 10**7
 """Numbers of parameters with which a launch costs 500,000 rows, and half a row."""
 
 
 def divided(sizes, due, num_parameters):
-    return module.divided(sizes, due, num_parameters, torch.device("cpu"))
+    return Division(num_parameters, torch.device("cpu")).parts(sizes, due)
 
 
 def lanes_of(parts):
@@ -71,3 +70,36 @@ def test_numbers_of_lanes_are_few_and_a_third_too_large_at_most():
     rooms = [_roomy(num) for num in range(1, 257)]
     assert len(set(rooms)) == 16
     assert all(num <= room <= max(1.5 * num, num + 1) for num, room in enumerate(rooms, 1))
+
+
+def shapes_of(parts):
+    return [(len(part.lanes), part.width) for part in parts]
+
+
+def test_a_shape_that_has_been_is_taken_again_where_it_is_about_as_cheap():
+    division = Division(LARGE, torch.device("cpu"))
+    before = division.parts(np.array([1024] * 5 + [16] * 20), None)
+    after = division.parts(np.array([1024] * 6 + [16] * 19), None)
+    assert shapes_of(before) == shapes_of(after) == [(6, 1024), (24, 16)]
+    assert lanes_of(before) == [list(range(6)), list(range(6, 25))]  # a free place is used
+
+
+def test_a_shape_that_is_too_small_or_too_dear_is_not():
+    division = Division(LARGE, torch.device("cpu"))
+    division.parts(np.array([1024] * 6 + [16] * 20), None)
+    assert shapes_of(division.parts(np.array([1024] * 9 + [16] * 20), None))[0] == (12, 1024)
+    assert shapes_of(division.parts(np.array([1024] * 2 + [16] * 20), None))[0] == (2, 1024)
+
+
+def test_lanes_that_come_and_go_need_few_shapes():
+    rng = np.random.default_rng(0)
+    division, found, sizes = (
+        Division(140_000, torch.device("cuda")),
+        set(),
+        2 ** rng.integers(4, 11, 64),
+    )
+    division._device = torch.device("cpu")
+    for _ in range(300):
+        sizes[rng.integers(64)] = 2 ** rng.integers(4, 11)
+        found.add(tuple(shapes_of(division.parts(sizes, None))))
+    assert len(found) <= 12

@@ -26,8 +26,8 @@ class Victim:
     It is forked from a process that has imported everything.
     """
 
-    def __init__(self, root_dir, trials=6, **settings) -> None:
-        self._folder = Path(tempfile.mkdtemp(dir=Path(root_dir).parent))
+    def __init__(self, root_dir, trials=6, folder=None, **settings) -> None:
+        self._folder = Path(tempfile.mkdtemp(dir=folder or Path(root_dir).parent))
         self._errors = self._folder / "errors.txt"
         assert ensure_template()
         context = multiprocessing.get_context("forkserver")

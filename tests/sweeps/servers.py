@@ -179,15 +179,16 @@ class MariaDB(Server):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 60
+        deadline, why = time.monotonic() + 60, Exception("it has ended")
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
+                self.sql("SELECT 1")
+            except Exception as error:
+                why = error
                 time.sleep(0.1)
             else:
                 return
-        raise AssertionError((self.folder / "log").read_text())
+        raise AssertionError(f"it does not answer: {why}; see {self.folder / 'log'}")
 
     def stop(self, mode: str = "fast") -> None:
         assert self._process is not None
@@ -250,8 +251,8 @@ def running(kind: type[Server], names: tuple[str, ...]) -> Iterator[Server]:
             shutil.chown(folder, user)
         server = kind(binaries, folder, user)
         server.initialize()
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             if server.is_running():

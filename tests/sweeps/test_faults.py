@@ -178,10 +178,10 @@ def fill_for(disk, seconds):
 
 
 @pytest.mark.parametrize("executor", ["processes", "lanes"])
-def test_a_full_disk_loses_nothing(small_disk, executor):
+def test_a_full_disk_loses_nothing(small_disk, tmp_path, executor):
     root = small_disk / "sweep"
     often = {**LONG, "max_env_steps": 2400, "checkpoint_every_seconds": 0.001}
-    settings = dict(trial=often, executor=executor, confirmation=0.0)
+    settings = dict(trial=often, executor=executor, confirmation=0.0, folder=tmp_path)
     first = Victim(root, **settings)
     first.wait_for("report", 4)
     fill_for(small_disk, seconds=10)

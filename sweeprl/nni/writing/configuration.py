@@ -20,7 +20,7 @@ from sweeprl.nni.writing.named_modules import check_importable
 from sweeprl.nni.writing.optuna_sections import is_optuna, optuna_assessor, optuna_tuner
 from sweeprl.nni.writing.platforms import Remote, platform_section
 from sweeprl.nni.writing.sections import assessor_section, check_together, tuner_section
-from sweeprl.nni.writing.warm import check_warm
+from sweeprl.nni.writing.warm_conditions import check_warm
 from sweeprl.search_spaces import SearchSpace, to_nni
 from sweeprl.search_spaces.corners import corners
 from sweeprl.trials.budget import budget_of, learning_starts
