@@ -53,6 +53,7 @@ NEVER_OPENS = (
     "password authentication failed",
     "Access denied",
     "does not exist",
+    "Unknown database",
     "unable to open",
 )
 

@@ -184,7 +184,7 @@ def test_a_full_disk_loses_nothing(small_disk, tmp_path, executor):
     settings = dict(trial=often, executor=executor, confirmation=0.0, folder=tmp_path)
     first = Victim(root, **settings)
     first.wait_for("report", 4)
-    fill_for(small_disk, seconds=10)
+    fill_for(small_disk, seconds=7)
     if first.end() == 0:  # the database waited; what trials write waits for nothing
         assert "has no room left on its disk" in str(first.heard("note"))
     else:

@@ -266,8 +266,10 @@ def test_a_wrong_password_is_refused_at_once_and_not_shown(database, server):
     shown = "".join(traceback.format_exception(raised.value))
     assert "wr0ng-word" not in shown
     assert "tester:***@127.0.0.1" in shown
+    begun = time.monotonic()
     with pytest.raises(DatabaseFailed, match="does not exist|Unknown database"):
         open_storage(server.url("nothing"))
+    assert time.monotonic() - begun < 5
 
 
 def test_a_server_that_is_down_at_the_start_is_waited_for_shortly(database, server):
@@ -386,13 +388,13 @@ def test_connections_that_are_cut_lose_and_double_nothing(database, server):
     writers = [Writer(study_in(database)) for _ in range(3)]
     for writer in writers:
         writer.start()
-    cut = 0
-    for _ in range(60):
+    cut, until = 0, time.monotonic() + 5
+    while time.monotonic() < until:
         time.sleep(0.05)
         cut += server.cut(database.rpartition("/")[2])
     for writer in writers:
         writer.finish()
-    assert cut > 10
+    assert cut > 3
     check_written(writers, database)
 
 
