@@ -3,8 +3,8 @@
     python benchmarks/masking.py [--device cpu] [--lanes 12] [--save]
 
 A third of the lanes has each value. Together they are one engine, which computes them in parts or
-with masks; apart they are three engines, trained one after the other. The ratio is time apart over time together for the same
-environment steps of every lane: above 1, one engine pays.
+with masks; apart they are three engines, trained one after the other. The ratio is time apart over
+time together for the same environment steps of every lane: above 1, one engine pays.
 """
 
 from __future__ import annotations

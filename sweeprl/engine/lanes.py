@@ -61,13 +61,13 @@ class Stack:
             return parameter
         return self.flat[:, place].view(-1, *parameter.shape).requires_grad_()
 
-    def unflatten(self, row: Tensor) -> dict[str, dict[str, Tensor]]:
-        """Splits a row `(P,)` into the parameters, by role and name."""
+    def unflatten(self, flat: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Splits a row `(P,)`, or rows `(K, P)`, into the parameters, by role and name."""
         widths = [leaf.numel() // len(self.flat) for leaf in self.leaves]
-        parts = iter(torch.split(row, widths))
+        parts = iter(torch.split(flat, widths, -1))
         return {
             role: {
-                name: next(parts).view(parameter.shape)
+                name: next(parts).view(*flat.shape[:-1], *parameter.shape)
                 for name, parameter in self._modules[role].named_parameters()
             }
             for role in self.roles
@@ -75,14 +75,9 @@ class Stack:
 
     def rows(self, lanes: Tensor) -> dict[str, dict[str, Tensor]]:
         """Returns a copy of the parameters `(K, ...)` of some lanes, by role and name."""
-        flat, offset = self.flat.index_select(0, lanes), 0
-        rows: dict[str, dict[str, Tensor]] = {}
-        for role in self.roles:
-            rows[role] = {}
-            for name, leaf in self.parameters[role].items():
-                end = offset + leaf.numel() // len(self.flat)
-                part = flat[:, offset:end].view(-1, *leaf.shape[1:])
-                rows[role][name], offset = part.requires_grad_(), end
+        rows = self.unflatten(self.flat.index_select(0, lanes))
+        for parameter in tree_leaves(rows):
+            parameter.requires_grad_()
         return rows
 
     def differentiate(self, loss: Tensor) -> None:

@@ -53,9 +53,6 @@ __all__ = ["LANES_COLLECT_STEPS", "Learner"]
 _BLOCK_NUMBERS = {"cpu": 2_000_000, "cuda": 100_000_000}
 """Most numbers drawn from the replay buffer at once; many updates share one gather."""
 
-_MOST_DIVISIONS = 1000
-"""Divisions of lanes that are kept; where settings are odd, other lanes are due in every round."""
-
 _MOST_GRAPHS = 16
 """Updates that are kept as graphs, each of which keeps memory of its own."""
 
@@ -130,9 +127,8 @@ class Learner(Acting):
         }
         self._snapshot = Snapshot(self._lanes.stacks, list(self._optimizers.values()))
         self._updates: dict[Any, Captured] = {}
-        self._divisions = [Division(s.flat.shape[1], self.device) for s in self._lanes.stacks]
-        self._divided: dict[Any, list[Part] | None] = {}
-        """Which lanes descend a loss together, by the loss and by who is due."""
+        trained = self._lanes.stacks[: len(self._losses)]
+        self._divisions = [Division(stack.flat.shape[1], self.device) for stack in trained]
         self._count()
         self._make_memory(hyperparameters, replay_device, replay_size)
 
@@ -260,7 +256,6 @@ class Learner(Acting):
             tell(optimizer, lane, loss.rates_in(settings), loss.gradient_max_in(settings))
         for name, values in self._counts.items():
             values[lane] = getattr(frame.config, name) or 0
-        self._divided.clear()
         if clipped != self._which_clip():
             self._updates.clear()  # a captured update does not clip, or does so for nothing
 
@@ -289,7 +284,6 @@ class Learner(Acting):
         self.faults = {kept.index(k): fault for k, fault in self.faults.items() if k in kept}
         self._snapshot.expire()
         self._updates.clear()
-        self._divided.clear()
 
     @property
     def collect_steps(self) -> int | None:
@@ -585,8 +579,7 @@ class Learner(Acting):
         """
         turns, masks, parts = self._turns(losses, active, mask)
         rate = self._follow_rate(active) if follows else None
-        can_capture = all(optimizer.is_capturable for optimizer in self._optimizers.values())
-        if self.num_lanes == 1 or self.device.type == "cpu" or not can_capture:
+        if not self._is_captured():
             records = self._descend(turns, batch, masks, rate, parts)
         else:
             shape, are_all = tuple(batch["reward"].shape), tuple(own is None for own in masks)
@@ -601,6 +594,14 @@ class Learner(Acting):
             records = self._updates[key](batch, masks, rate, parts)
         together = zip(turns, records, masks, strict=True)
         return [(number, record, own) for (number, _), record, own in together]
+
+    def _is_captured(self) -> bool:
+        """Whether updates run as graphs."""
+        return (
+            self.num_lanes > 1
+            and self.device.type == "cuda"
+            and all(optimizer.is_capturable for optimizer in self._optimizers.values())
+        )
 
     def _turns(
         self, losses: Sequence[Loss], active: NDArray[np.bool_] | None, mask: Tensor | None
@@ -621,19 +622,10 @@ class Learner(Acting):
         return tuple(turns), masks, parts
 
     def _parts(self, loss: int, due: NDArray[np.bool_] | None) -> list[Part] | None:
-        """Which lanes descend a loss together; None is all.
-
-        On a GPU, where each division is a graph of its own, it is one for all updates.
-        """
+        """Which lanes descend a loss together; None is all."""
         if self.num_lanes == 1 or self._replay is None:
             return None
-        due = due if self.device.type == "cpu" else None
-        key = (loss, None if due is None else due.tobytes())
-        if key not in self._divided:
-            if len(self._divided) == _MOST_DIVISIONS:
-                self._divided.clear()
-            self._divided[key] = self._divisions[loss].parts(self._counts["batch_size"], due)
-        return self._divided[key]
+        return self._divisions[loss].parts(self._counts["batch_size"], due)
 
     def _due(self, every: str | None, active: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Which lanes, of those that took part in an update, are due, `(L,)`; None is all."""
@@ -649,12 +641,11 @@ class Learner(Acting):
         batch: dict[str, Tensor],
         masks: Sequence[Tensor | None],
         follow: Tensor | None,
-        parts: Sequence[Sequence[Part] | None] | None = None,
+        parts: Sequence[Sequence[Part] | None],
     ) -> list[dict[str, Tensor]]:
         """Takes one gradient step on each loss in turn, and moves the target networks."""
         records = []
-        divided = parts or [None] * len(turns)
-        for (index, is_in_step), active, together in zip(turns, masks, divided, strict=True):
+        for (index, is_in_step), active, together in zip(turns, masks, parts, strict=True):
             loss, own = self._losses[index], batch
             if loss.is_noisy:
                 own = {key: value for key, value in batch.items() if not key.startswith("noise/")}

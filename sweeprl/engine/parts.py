@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ _GAIN = 0.9
 
 _SLACK = 1.25
 """How much dearer than the cheapest parts those may be that there have been before."""
+
+_MOST_KEPT = 1000
+"""Divisions that are kept; where settings are odd, other lanes are due in every round."""
 
 _Shape = tuple[tuple[int, int], ...]
 """Number of lanes and width of each part, the widest first."""
@@ -50,14 +53,28 @@ class Division:
         self._launch = _LAUNCH.get(device.type, _LAUNCH["cuda"]) / num_parameters
         self._device = device
         self._shapes: list[_Shape] = []
+        self._kept: dict[Any, list[Part] | None] = {}
 
     def parts(self, sizes: NDArray[np.int64], due: NDArray[np.bool_] | None) -> list[Part] | None:
         """Returns the parts; None where all lanes at once cost as little.
+
+        On a GPU, where each division is a graph of its own, all lanes are in one.
 
         Args:
             sizes: transitions in a batch of each lane, `(L,)`.
             due: which lanes take part, `(L,)`; None is all.
         """
+        due = due if self._device.type == "cpu" else None
+        key = (sizes.tobytes(), None if due is None else due.tobytes())
+        if key not in self._kept:
+            if len(self._kept) == _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = self._divided(sizes, due)
+        return self._kept[key]
+
+    def _divided(
+        self, sizes: NDArray[np.int64], due: NDArray[np.bool_] | None
+    ) -> list[Part] | None:
         largest = int(sizes.max())
         lanes = np.arange(len(sizes)) if due is None else np.flatnonzero(due)
         powers = 2 ** np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64)
@@ -71,12 +88,11 @@ class Division:
     def _shape(self, widths: Sequence[int]) -> _Shape:
         """A shape for lanes of falling widths: one that has been, or the cheapest there is."""
         cheapest = _cheapest(widths, self._launch)
-        known = [shape for shape in self._shapes if _holds(shape, widths)]
-        best = min(known, key=self._cost, default=cheapest)
-        if self._cost(best) <= _SLACK * self._cost(cheapest) and best in self._shapes:
-            return best
-        self._shapes.append(cheapest)
-        return cheapest
+        most = _SLACK * self._cost(cheapest)
+        known = [s for s in self._shapes if _holds(s, widths) and self._cost(s) <= most]
+        if not known:
+            self._shapes.append(cheapest)
+        return min(known, key=self._cost, default=cheapest)
 
     def _cost(self, shape: _Shape) -> float:
         return sum(self._launch + places * width for places, width in shape)
