@@ -1,8 +1,6 @@
 import csv
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -21,6 +19,7 @@ from sweeprl.errors import (
     UnknownNameError,
     UnsupportedSpaceError,
 )
+from tests.disks import small_disk
 
 
 class OwnQNet(nn.Module):
@@ -368,24 +367,14 @@ def test_bug_in_a_users_callback_passes_through_with_its_traceback(small, tmp_pa
     assert record_of(tmp_path / "trial")["reason"] == "ZeroDivisionError: a bug"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a small file system of its own")
 def test_full_disk_ends_a_trial_as_failed_with_its_reason(small, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    try:
+    with small_disk(tmp_path, "200k") as disk:
         config = small(root_dir=str(disk / "trial"), max_env_steps=5000)
         config["checkpoint_every_seconds"] = 0.01
         with pytest.raises(StorageFailed, match="No space left on device"):
             sweeprl.launch(config, view="none")
         assert record_of(disk / "trial")["status"] == "failed"
         assert "No space left" in record_of(disk / "trial")["reason"]
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.mark.parametrize(

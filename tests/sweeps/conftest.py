@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from .servers import MariaDB, PostgreSQL, running
@@ -9,19 +7,13 @@ from .servers import MariaDB, PostgreSQL, running
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    pytest.importorskip("psycopg", reason="the PostgreSQL driver psycopg is not installed")
-    if sys.platform == "win32":
-        pytest.skip("the server is started as Unix does")
-    with running(PostgreSQL, ("postgres", "nobody")) as server:
+    with running(PostgreSQL) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def mariadb_server():
-    pytest.importorskip("pymysql", reason="the MySQL driver pymysql is not installed")
-    if sys.platform == "win32":
-        pytest.skip("the server is started as Unix does")
-    with running(MariaDB, ("mysql", "nobody")) as server:
+    with running(MariaDB) as server:
         yield server
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -16,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.nni.folders import free_port
+
 PASSWORD = "s3cret-word"
 
 
 class Server(ABC):
-    """A server with one user, `tester`.
+    """A server that knows one user, `tester`.
 
     Args:
         binaries: folder of its programs.
@@ -28,11 +29,14 @@ class Server(ABC):
         user: as whom it runs; None is the user of the tests.
     """
 
+    driver: str
+    """The module that speaks to it."""
+    users: tuple[str, ...]
+    """As one of whom it runs, where the tests run as root."""
+
     def __init__(self, binaries: Path, folder: Path, user: str | None) -> None:
         self.binaries, self.folder, self.user = binaries, folder, user
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     @staticmethod
     @abstractmethod
@@ -90,6 +94,8 @@ class Server(ABC):
 
 
 class PostgreSQL(Server):
+    driver, users = "psycopg", ("postgres", "nobody")
+
     @staticmethod
     def find() -> Path | None:
         on_path = shutil.which("pg_ctl")
@@ -145,6 +151,7 @@ class PostgreSQL(Server):
 class MariaDB(Server):
     """Speaks MySQL's protocol, and is what Debian has of it."""
 
+    driver, users = "pymysql", ("mysql", "nobody")
     _process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -165,6 +172,8 @@ class MariaDB(Server):
         )
 
     def start(self) -> None:
+        import pymysql
+
         self._process = subprocess.Popen(
             [
                 *(str(self.binaries / "mariadbd"), "--no-defaults", f"--port={self.port}"),
@@ -183,7 +192,7 @@ class MariaDB(Server):
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 self.sql("SELECT 1")
-            except Exception as error:
+            except pymysql.err.OperationalError as error:
                 why = error
                 time.sleep(0.1)
             else:
@@ -233,17 +242,15 @@ class MariaDB(Server):
 
 
 @contextmanager
-def running(kind: type[Server], names: tuple[str, ...]) -> Iterator[Server]:
-    """A server with a data folder of its own; skips where none is installed.
-
-    Args:
-        kind: which.
-        names: of users to run as, where the tests' own is root.
-    """
+def running(kind: type[Server]) -> Iterator[Server]:
+    """A server with a data folder of its own; skips where it or its driver is not installed."""
+    pytest.importorskip(kind.driver, reason=f"the driver {kind.driver} is not installed")
+    if sys.platform == "win32":
+        pytest.skip("the server is started as Unix does")
     binaries = kind.find()
     if binaries is None:
         pytest.skip(f"no server is installed: {kind.__name__}")
-    user = _user(kind, names)
+    user = _user(kind)
     # pytest's own folders are closed to other users.
     with tempfile.TemporaryDirectory(prefix="sweeprl-database-", dir="/tmp") as name:
         folder = Path(name)
@@ -259,13 +266,13 @@ def running(kind: type[Server], names: tuple[str, ...]) -> Iterator[Server]:
                 server.stop("immediate")
 
 
-def _user(kind: type[Server], names: tuple[str, ...]) -> str | None:
+def _user(kind: type[Server]) -> str | None:
     """Neither server likes to run as root."""
+    import pwd  # which Windows does not have
+
     if os.getuid() != 0:
         return None
-    for name in names:
-        try:
+    for name in kind.users:
+        with suppress(KeyError):
             return pwd.getpwnam(name).pw_name
-        except KeyError:
-            continue
-    pytest.skip(f"{kind.__name__} does not run as root, and there is no user of {names}")
+    pytest.skip(f"{kind.__name__} does not run as root, and there is no user of {kind.users}")

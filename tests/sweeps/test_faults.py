@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import time
-from contextlib import suppress
 
 import pytest
 
 from sweeprl.launcher import TrialFolder
 from sweeprl.sweeps import SweepFolder, entries_of
+from tests.disks import filled, small_disk
 from tests.sweeps.faults import Victim, attempts_at, check_nothing_is_lost
 
 LONG = {"max_env_steps": 1200, "report_every_env_steps": 100}
@@ -158,38 +157,21 @@ def test_postgresql_restarts_and_one_of_two_coordinators_dies(tmp_path, postgres
     assert "s3cret" not in (root / "sweep.json").read_text() + victims[1].errors
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def fill_for(disk, seconds):
-    with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    time.sleep(seconds)
-    (disk / "ballast").unlink()
-
-
 @pytest.mark.parametrize("executor", ["processes", "lanes"])
-def test_a_full_disk_loses_nothing(small_disk, tmp_path, executor):
-    root = small_disk / "sweep"
-    often = {**LONG, "max_env_steps": 2400, "checkpoint_every_seconds": 0.001}
-    settings = dict(trial=often, executor=executor, confirmation=0.0, folder=tmp_path)
-    first = Victim(root, **settings)
-    first.wait_for("report", 4)
-    fill_for(small_disk, seconds=7)
-    if first.end() == 0:  # the database waited; what trials write waits for nothing
-        assert "has no room left on its disk" in str(first.heard("note"))
-    else:
-        assert "No space left on device" in first.errors
-        assert "Free some space" in first.errors
-    second = Victim(root, **settings)
-    assert second.end() == 0, second.errors
-    check_nothing_is_lost(root, 6, [first, second])
+def test_a_full_disk_loses_nothing(tmp_path, executor):
+    with small_disk(tmp_path, "24m") as disk:
+        root = disk / "sweep"
+        often = {**LONG, "max_env_steps": 2400, "checkpoint_every_seconds": 0.001}
+        settings = dict(trial=often, executor=executor, confirmation=0.0, folder=tmp_path)
+        first = Victim(root, **settings)
+        first.wait_for("report", 4)
+        with filled(disk):
+            time.sleep(7)
+        if first.end() == 0:  # the database waited; what trials write waits for nothing
+            assert "has no room left on its disk" in str(first.heard("note"))
+        else:
+            assert "No space left on device" in first.errors
+            assert "Free some space" in first.errors
+        second = Victim(root, **settings)
+        assert second.end() == 0, second.errors
+        check_nothing_is_lost(root, 6, [first, second])

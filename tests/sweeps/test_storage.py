@@ -10,7 +10,6 @@ import time
 import traceback
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import optuna
 import pytest
@@ -25,6 +24,7 @@ from sqlalchemy import event, exc
 from sweeprl.errors import ConfigError, DatabaseFailed, MissingDependencyError
 from sweeprl.sweeps import storage as module
 from sweeprl.sweeps.storage import ask, close_storage
+from tests.disks import filled, small_disk
 
 from .servers import PASSWORD
 
@@ -450,40 +450,22 @@ def test_a_file_that_another_program_locks_is_waited_for(tmp_path, monkeypatch):
     assert len(said) == 2
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a small file system of its own")
 def test_a_full_disk_is_waited_out(tmp_path):
-    disk, said = tmp_path / "disk", []
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    try:
-        file = disk / "study.db"
+    with small_disk(tmp_path, "8m") as disk:
+        file, said = disk / "study.db", []
         study = study_in(file, said)
         writer = Writer(study)
         writer.start()
         time.sleep(0.5)
-        _fill(disk / "ballast")
-        deadline = time.monotonic() + 30
-        while not said and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert "has no room left on its disk" in said[0]
-        (disk / "ballast").unlink()
+        with filled(disk):
+            deadline = time.monotonic() + 30
+            while not said and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert "has no room left on its disk" in said[0]
         writer.finish()
         check_written([writer], file)
         assert len(said) == 2
         close_storage(study._storage)
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def _fill(file: Path) -> None:
-    try:
-        with file.open("wb", buffering=0) as ballast:
-            while True:
-                ballast.write(bytes(4096))
-    except OSError:
-        pass
 
 
 # Calls that were carried out, and whose connection broke before the acknowledgement.
