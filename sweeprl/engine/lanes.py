@@ -67,7 +67,7 @@ class Stack:
         parts = iter(torch.split(flat, widths, -1))
         return {
             role: {
-                name: next(parts).view(*flat.shape[:-1], *parameter.shape)
+                name: next(parts).view((*flat.shape[:-1], *parameter.shape))
                 for name, parameter in self._modules[role].named_parameters()
             }
             for role in self.roles
