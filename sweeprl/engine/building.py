@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from sweeprl.frames._base import Frame
 __all__ = [
     "check_same_structure",
     "groups_of_roles",
+    "is_free_of_own_code",
     "scheduler_of",
     "seeded_networks",
     "stack_hyperparameters",
@@ -58,6 +59,18 @@ def seeded_networks(frame: Frame, seed: int, is_checked: bool = True) -> dict[st
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return frame.networks(is_checked)
+
+
+def is_free_of_own_code(frame: Frame, networks: Mapping[str, nn.Module]) -> bool:
+    """Whether all that a rule calls is torch's or sweeprl's, and none of it the user's.
+
+    Such code does the same in every call, so that a record may stand for it; that of users may
+    print, count or stop in a debugger.
+    """
+    held = [value for value in vars(frame).values() if isinstance(value, nn.Module)]
+    modules = [part for module in [*held, *networks.values()] for part in module.modules()]
+    names = {type(one).__module__.partition(".")[0] for one in [frame, *modules]}
+    return names <= {"sweeprl", "torch"}
 
 
 def groups_of_roles(frame: Frame) -> tuple[list[list[str]], dict[int, list[str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from sweeprl.engine.lifting import Rule, lifted, traced, with_gradient
+from sweeprl.engine.lifting import Record, Rule, leaves_of, lifted, traced, with_gradient
 from sweeprl.engine.parts import Part
 from sweeprl.engine.rows import keep_rows
 from sweeprl.errors import ConfigError
@@ -20,6 +21,9 @@ __all__ = ["Lanes", "Stack", "flattened"]
 
 LaneModules = Mapping[str, nn.Module]
 """The networks of one lane, by role."""
+
+_FEW = 200
+"""Calls of a single lane's rule as it is, before a record of it pays for the tracing."""
 
 _VALUE = ""
 """Where the loss itself stands among what it logs."""
@@ -106,14 +110,16 @@ def flattened(modules: LaneModules, roles: Sequence[str]) -> Tensor:
 class Lanes:
     """The networks of L agents of equal structure, and the lifting of a rule to all of them.
 
-    With one lane a rule is called as it is, without vmap; `enter` and `leave` take the lane
-    dimension off and put it back.
+    With one lane a rule is called without vmap; `enter` and `leave` take the lane dimension off and
+    put it back.
 
     Args:
         lanes: the networks of each lane, by role.
         groups: roles that are stacked together, each group in one stack.
         hyperparameters: traced settings by name, each `(L,)`.
         device: where the parameters live.
+        is_recorded: whether a single lane's rules, too, are recorded where they are called often,
+            and not called as they are every time.
 
     Raises:
         ConfigError: a network has no parameters, keeps buffers, or differs in shape from lane to
@@ -126,6 +132,7 @@ class Lanes:
         groups: Sequence[Sequence[str]],
         hyperparameters: Mapping[str, Tensor],
         device: torch.device,
+        is_recorded: bool = False,
     ) -> None:
         _check(lanes)
         self._modules = {role: module.to(device) for role, module in lanes[0].items()}
@@ -137,7 +144,9 @@ class Lanes:
         self._is_training = True
         self.settings = dict(hyperparameters)
         """The traced settings of all lanes, by name, each `(L,)`."""
-        self._records: dict[Any, Callable[..., Any]] = {}
+        self._is_recorded = is_recorded and device.type == "cpu"
+        self._records: dict[Any, Record] = {}
+        self._calls: Counter[Any] = Counter()
         self._read()
 
     def _read(self) -> None:
@@ -147,6 +156,8 @@ class Lanes:
             role: named for stack in self.stacks for role, named in stack.parameters.items()
         }
         self.hyperparameters = {name: self.enter(v) for name, v in self.settings.items()}
+        own = leaves_of([self.parameters, self.hyperparameters])
+        self._leaves = [leaf.detach() for leaf in own]
 
     def place(self, lane: int, modules: LaneModules, hyperparameters: Mapping[str, float]) -> None:
         """Gives a lane the networks and settings of another agent.
@@ -197,7 +208,7 @@ class Lanes:
         Returns:
             What `function` returns; `leave` gives its tensors a lane dimension.
         """
-        if self.num == 1:
+        if self._is_rare(name, args):
             return function(self._networks, self.hyperparameters, *args)
         return self._run(name, lambda: self._lifted(function), args)
 
@@ -254,7 +265,7 @@ class Lanes:
         Returns:
             The losses and what they log; `leave` gives them a lane dimension.
         """
-        if self.num == 1:
+        if self._is_rare(name, (batch,)):
             value, logs = loss(self._networks, self.hyperparameters, batch)
             stack.differentiate(value)
             return value.detach(), logs
@@ -263,8 +274,8 @@ class Lanes:
             return with_gradient(self._lifted(loss), stack.roles)
 
         if parts is None:
-            values, logs, gradients = self._run(name, make_rule, (batch,))
-            torch.cat(gradients, 1, out=stack.grad)
+            values, logs, gradient = self._run(name, make_rule, (batch,))
+            stack.grad.copy_(gradient)
             return values, logs
         return self._descend_in_parts(name, make_rule, stack, batch, parts)
 
@@ -281,8 +292,8 @@ class Lanes:
         together: dict[str, Tensor] = {}
         for part in parts:
             own = {k: v.index_select(0, part.lanes)[:, : part.width] for k, v in batch.items()}
-            values, logs, gradients = self._run(name, make_rule, (own,), part.lanes)
-            stack.grad.index_copy_(0, part.lanes, torch.cat(gradients, 1))
+            values, logs, gradient = self._run(name, make_rule, (own,), part.lanes)
+            stack.grad.index_copy_(0, part.lanes, gradient)
             for key, found in {_VALUE: values, **logs}.items():
                 if key not in together:  # `(L,)`, or a number for each row, `(L, B)`
                     shape = (self.num, *([widest] if found.dim() > 1 else []))
@@ -332,7 +343,21 @@ class Lanes:
         return lifted(rule)(*everything)  # type: ignore[no-any-return]
 
     def _lifted(self, function: Callable[..., Any]) -> Rule:
-        return lifted(lambda parameters, *rest: function(self._bound(parameters), *rest))
+        def rule(parameters: Any, *rest: Any) -> Any:
+            return function(self._bound(parameters), *rest)
+
+        return rule if self.num == 1 else lifted(rule)
+
+    def _is_rare(self, name: Any, args: tuple[Any, ...]) -> bool:
+        """Counts a call, and says whether a single lane is to make it as it is."""
+        if self.num > 1 or not self._is_recorded:
+            return self.num == 1
+        key = self._key(name, leaves_of(args))
+        self._calls[key] += 1
+        return self._calls[key] <= _FEW
+
+    def _key(self, name: Any, leaves: Sequence[Tensor]) -> Any:
+        return name, self._is_training, tuple([leaf.shape for leaf in leaves])
 
     def _run(
         self,
@@ -349,18 +374,18 @@ class Lanes:
             args: what it is given beside parameters and settings.
             lanes: whose parameters and settings, `(K,)` int64; None is those of all.
         """
-        parameters, settings = self.parameters, self.hyperparameters
+        given = leaves_of(args)
+        parameters, settings, own = self.parameters, self.hyperparameters, self._leaves
         if lanes is not None:
             parameters = {
                 role: named for stack in self.stacks for role, named in stack.rows(lanes).items()
             }
             settings = {key: value.index_select(0, lanes) for key, value in settings.items()}
-        shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(args))
-        key = (name, shapes, self._is_training)
-        everything = (parameters, settings, *args)
+            own = leaves_of([parameters, settings])
+        key = self._key(name, given)
         if key not in self._records:
-            self._records[key] = traced(make_rule(), *everything)
-        return self._records[key](*everything)
+            self._records[key] = traced(make_rule(), parameters, settings, *args)
+        return self._records[key]([*own, *given])
 
     def _bound(self, parameters: Mapping[str, Mapping[str, Tensor]]) -> SimpleNamespace:
         return SimpleNamespace(

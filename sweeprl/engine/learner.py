@@ -22,6 +22,7 @@ from sweeprl.engine.acting import Acting
 from sweeprl.engine.building import (
     check_same_structure,
     groups_of_roles,
+    is_free_of_own_code,
     scheduler_of,
     seeded_networks,
     stack_hyperparameters,
@@ -118,7 +119,11 @@ class Learner(Acting):
         ]
         online, self._followers = groups_of_roles(self.frame)
         self._lanes = Lanes(
-            networks, [*online, *self._followers.values()], hyperparameters, self.device
+            networks,
+            [*online, *self._followers.values()],
+            hyperparameters,
+            self.device,
+            is_recorded=is_free_of_own_code(self.frame, networks[0]),
         )
         self._optimizers = {
             index: self._optimizer(index, loss, hyperparameters)

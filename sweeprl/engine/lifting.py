@@ -1,13 +1,14 @@
 """From the rule of one agent to the rule of all: lifted by vmap, and traced to plain operations.
 
-Under `torch.func.vmap` and autograd, every operation of a rule passes through several layers of
-Python. They cost as much as the arithmetic of small networks, so the lifted rule and its gradient
-are traced once into a flat list of operations, which is what runs.
+Under `torch.func.vmap`, autograd and `nn.Module`, every operation of a rule passes through several
+layers of Python. They cost more than the arithmetic of small networks, so the rule and its gradient
+are traced once into a flat list of operations, which is what runs, on a CPU without any Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,14 +18,18 @@ from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-__all__ = ["Parameters", "Rule", "lifted", "traced", "with_gradient"]
+__all__ = ["Parameters", "Record", "Rule", "leaves_of", "lifted", "traced", "with_gradient"]
 
 Parameters = Mapping[str, Mapping[str, Tensor]]
 """Parameters `(L, ...)` by role and name."""
 
 Rule = Callable[..., Any]
 """`rule(parameters, hyperparameters, *args)`"""
+
+Record = Callable[[list[Tensor]], Any]
+"""What a rule does to the `leaves_of` its arguments."""
 
 
 def lifted(rule: Rule, is_nested: bool = False) -> Rule:
@@ -46,37 +51,83 @@ def lifted(rule: Rule, is_nested: bool = False) -> Rule:
 
 
 def with_gradient(rule: Rule, roles: Sequence[str]) -> Rule:
-    """Adds to a lifted loss, `(values (L,), logs)`, its gradient.
+    """Adds to a loss, `(values (L,), logs)`, or that of one agent without L, its gradient.
 
     Args:
-        rule: the lifted loss.
+        rule: the loss.
         roles: whose parameters it trains.
 
     Returns:
-        `(parameters, ...)` to `(values, logs, gradients)`; gradients are those of each parameter,
-        `(L, P_i)`. As no lane's loss sees another lane, the gradient of the sum is each lane's own.
+        `(parameters, ...)` to `(values, logs, gradient)`; the gradient is that of all parameters,
+        `(L, P)`. As no lane's loss sees another lane, the gradient of the sum is each lane's own.
     """
 
-    def run(parameters: Parameters, *args: Any) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+    def run(parameters: Parameters, *args: Any) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         leaves = [leaf for role in roles for leaf in parameters[role].values()]
         with torch.enable_grad():
             values, logs = rule(parameters, *args)
             gradients = torch.autograd.grad(values.sum(), leaves)
-        columns = [gradient.reshape(len(values), -1) for gradient in gradients]
-        return values.detach(), logs, columns
+        columns = [gradient.reshape(values.numel(), -1) for gradient in gradients]
+        return values.detach(), logs, torch.cat(columns, 1)
 
     return run
 
 
-def traced(rule: Rule, *examples: Any) -> Rule:
+def leaves_of(arguments: Iterable[Any]) -> list[Tensor]:
+    """Returns all tensors in arguments that are tensors or mappings, in order."""
+    leaves: list[Tensor] = []
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            leaves.append(argument)
+        else:
+            leaves += leaves_of(argument.values())
+    return leaves
+
+
+def traced(rule: Rule, *examples: Any) -> Record:
     """Records what `rule` does to `examples`; the record runs on any tensors of the same shapes."""
     # With a mode at hand, the tracer need not make one for each operation, and note where.
     with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
         record: Any = make_fx(rule)(*examples)
+    leaves, form = tree_flatten(examples)
+    forms: list[Any] = []
 
-    def run(*args: Any) -> Any:
+    def flat(*given: Tensor) -> tuple[Tensor, ...]:
+        found, own = tree_flatten(record(*tree_unflatten(list(given), form)))
+        forms[:] = [own]
+        return tuple(found)
+
+    operations = _interpreted(flat, [leaf.detach() for leaf in leaves])
+
+    def run(given: list[Tensor]) -> Any:
         with torch.no_grad():
-            return record(*args)
+            found = operations(*given)
+        return tree_unflatten(list(found), forms[0])
+
+    return run
+
+
+def _interpreted(
+    function: Callable[..., tuple[Tensor, ...]], examples: list[Tensor]
+) -> Callable[..., tuple[Tensor, ...]]:
+    """Hands a flat list of operations to TorchScript's interpreter, which runs it without Python.
+
+    Torch calls TorchScript deprecated, and has nothing else that does this without a compiler;
+    where it is gone, and on a GPU, where launches are what counts, the list runs in Python.
+    """
+    torchscript: Any = torch.jit
+    is_on_cpu = all(example.device.type == "cpu" for example in examples)
+    if not (is_on_cpu and hasattr(torchscript, "trace")):
+        return function
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", "`torch.jit.trace` is deprecated", DeprecationWarning)
+        script: Any = torchscript.trace(function, tuple(examples), check_trace=False)
+
+    def run(*given: Tensor) -> tuple[Tensor, ...]:
+        # As it is: what the interpreter would optimise may change the last digit of a number.
+        with torchscript.optimized_execution(False):
+            found: tuple[Tensor, ...] = script(*given)
+        return found
 
     return run
 
