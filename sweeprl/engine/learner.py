@@ -491,12 +491,14 @@ class Learner(Acting):
             if whole:
                 yield from self._batch_updates(whole, fields, rows)
             if len(whole) < len(active):
-                order = self._order(rows)
-                shuffled = {key: _take(value, order) for key, value in fields.items()}
+                in_order = fields
+                if min(sizes.values()) < rows:
+                    order = self._order(rows)
+                    in_order = {key: _take(value, order) for key, value in fields.items()}
                 for size in dict.fromkeys(sizes.values()):
                     own = [k for k in active if not k.is_whole and sizes[k.section] == size]
                     if own:
-                        yield from self._batch_updates(own, shuffled, size)
+                        yield from self._batch_updates(own, in_order, size)
 
     @property
     def _batch_sizes(self) -> dict[str, int]:

@@ -184,6 +184,10 @@ class CohortModule(LearningModule):
             self._try_patience(result)
         self._due = self._look_around()
 
+    def is_due(self) -> bool:
+        """After every chunk: trials end and begin, and rows are written, lane by lane."""
+        return True
+
     def _look_around(self) -> list[int]:
         """Closes the rows and makes the reports that are due; returns who is to be evaluated."""
         every, exhausted = self._config.evaluation.every_env_steps, self.data.exhausted

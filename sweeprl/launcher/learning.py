@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,8 +16,12 @@ from sweeprl.engine import Learner
 __all__ = ["LearningModule", "crossed", "loader"]
 
 
-class _Round(torch.optim.Optimizer):
-    """A round of updates as Lightning counts it: its step runs the learner's.
+_LONG_ENOUGH = 0.1
+"""Seconds of a batch, as Lightning calls it, beside which its hooks cost little."""
+
+
+class _Batch(torch.optim.Optimizer):
+    """A batch as Lightning counts it: its step runs the learner's rounds.
 
     Lightning's `global_step` counts the steps of optimizers, and its ModelCheckpoint saves when
     that has moved. The true optimizers belong to the engine, which steps them hundreds of times a
@@ -32,7 +37,10 @@ class _Round(torch.optim.Optimizer):
 
 
 class LearningModule(pl.LightningModule):
-    """Feeds experience to a learner, a chunk at a time; what comes of it is its subclasses' affair.
+    """Feeds experience to a learner, chunk after chunk; what comes of it is its subclasses' affair.
+
+    What Lightning calls a batch is as many chunks as come within a tenth of a second, for its hooks
+    cost more than a short chunk does, or fewer where something is due after one of them.
 
     Args:
         learner: one agent or many.
@@ -47,7 +55,7 @@ class LearningModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """What Lightning counts; the learner has its own optimizers."""
-        return _Round()
+        return _Batch()
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -56,15 +64,24 @@ class LearningModule(pl.LightningModule):
         return batch
 
     def training_step(self, dataloader_iter: Iterator[Any]) -> None:
-        """Stores one chunk of experience and makes the updates it entitles to.
+        """Stores experience and makes the updates it entitles to, until something else is due.
 
         The iterator is Lightning's way to leave the fetching to us: it would fetch one chunk
         ahead, played by the policy before the update.
         """
-        result = next(dataloader_iter)[0]
-        self.learner.store(result.transitions)
-        logs: dict[str, torch.Tensor] = self.optimizers().step(self.learner.update)  # type: ignore[union-attr]
-        self.remember(result, logs)
+        self.optimizers().step(lambda: self._learn(dataloader_iter))  # type: ignore[union-attr]
+
+    def _learn(self, chunks: Iterator[Any]) -> None:
+        began_at, is_due = time.monotonic(), False
+        while not is_due and time.monotonic() - began_at < _LONG_ENOUGH:
+            result = next(chunks)[0]
+            self.learner.store(result.transitions)
+            self.remember(result, self.learner.update())
+            is_due = self.is_due()
+
+    @abstractmethod
+    def is_due(self) -> bool:
+        """Whether hooks have something to do after this chunk."""
 
     @abstractmethod
     def remember(self, result: Any, logs: dict[str, torch.Tensor]) -> None:

@@ -45,7 +45,7 @@ class TrialModule(LearningModule):
         self.episodes: list[Episode] = []
         self.latest_returns: deque[float] = deque(maxlen=_SMOOTHING)
         self.best_evaluation: float | None = None
-        self.is_over = False  # decided once a chunk, so that all hooks between two chunks agree
+        self.is_over = False  # decided once a batch, so that all hooks between two batches agree
         self.is_pruned = False
         self.went_on_exactly = True
         self._is_heir = False  # goes on with the agent of a trial that had another seed
@@ -94,12 +94,14 @@ class TrialModule(LearningModule):
         return -1 if self.is_over or self._is_epoch_full() else None
 
     def _keep_to_schedule(self) -> None:
-        env_steps = self.train_data.env_steps
-        num = self.config.num_changes(env_steps)
-        if num != self._num_changes:
+        if self._must_change():
+            env_steps = self.train_data.env_steps
             changed = self.config.at(env_steps).frame_config
             self.learner.adjust(0, self.learner.frame.with_config(changed))
-            self._num_changes = num
+            self._num_changes = self.config.num_changes(env_steps)
+
+    def _must_change(self) -> bool:
+        return self.config.num_changes(self.train_data.env_steps) != self._num_changes
 
     def remember(self, result: DatasetResult, logs: dict[str, torch.Tensor]) -> None:
         """Adds to the curves, and shows the epoch's mean return to callbacks where it is full."""
@@ -113,17 +115,28 @@ class TrialModule(LearningModule):
         mean = sum(self._epoch_returns) / len(self._epoch_returns)
         self.log(name, mean, on_step=True, on_epoch=False, logger=False, batch_size=1)
 
+    def is_due(self) -> bool:
+        """Whether the trial or an epoch is over, or a report, an evaluation or a change is due."""
+        is_over = self.train_data.is_exhausted or self.stop_requested or self._is_epoch_full()
+        return is_over or self._must_report() or self._must_evaluate() or self._must_change()
+
+    def _must_report(self) -> bool:
+        every, env_steps = self.config.report_every_env_steps, self.train_data.env_steps
+        return self.train_data.is_exhausted or crossed(self._reported_at, env_steps, every)
+
+    def _must_evaluate(self) -> bool:
+        every, env_steps = self.config.evaluation.every_env_steps, self.train_data.env_steps
+        return self.train_data.is_exhausted or (
+            every is not None and crossed(self._evaluated_at, env_steps, every)
+        )
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Writes the curves and lets Lightning evaluate where that is due."""
         self.is_over = self.train_data.is_exhausted or self.stop_requested
-        is_last = self.train_data.is_exhausted
-        env_steps = self.train_data.env_steps
-        if is_last or crossed(self._reported_at, env_steps, self.config.report_every_env_steps):
+        if self._must_report():
             self._report()
-        every = self.config.evaluation.every_env_steps
-        is_due = is_last or (every is not None and crossed(self._evaluated_at, env_steps, every))
         # Lightning validates after every batch for which this is above zero.
-        self.trainer.limit_val_batches = len(self.evaluation_data) if is_due else 0
+        self.trainer.limit_val_batches = len(self.evaluation_data) if self._must_evaluate() else 0
 
     def on_train_epoch_end(self) -> None:
         """Starts the next epoch's count, unless this one was cut short."""
