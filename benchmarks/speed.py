@@ -47,12 +47,12 @@ CASES: dict[str, dict[str, Any]] = {
         sb3=dict(batch_size=100, learning_starts=100, buffer_size=50_000, policy_kwargs=dict(net_arch=[64, 64])),
     ),
     "sac-256": dict(
-        what="SAC, Pendulum-v1, 2x256, batch 256, one update per step", env="Pendulum-v1", steps=1000, num_envs=1,
+        what="SAC, Pendulum-v1, 2x256, batch 256, one update per step", env="Pendulum-v1", steps=2500, num_envs=1,
         frame="SAC", frame_config=dict(batch_size=256, warmup_steps=100, replay_size=50_000),
         sb3=dict(batch_size=256, learning_starts=100, buffer_size=50_000),
     ),
     "a2c": dict(
-        what="A2C, CartPole-v1, 8 environments, 2x64, 5 steps", env="CartPole-v1", steps=20_000, num_envs=8,
+        what="A2C, CartPole-v1, 8 environments, 2x64, 5 steps", env="CartPole-v1", steps=60_000, num_envs=8,
         frame="A2C", frame_config=dict(rollout_steps=5, batch_size=40, actor_update_times=1, critic_update_times=1,
                                        gradient_max=0.5, gae_lambda=1.0, normalize_advantage=False, optimizer="RMSprop"),
         sb3=dict(n_steps=5),

@@ -22,8 +22,9 @@ __all__ = ["Lanes", "Stack", "flattened"]
 LaneModules = Mapping[str, nn.Module]
 """The networks of one lane, by role."""
 
-_FEW = 200
-"""Calls of a single lane's rule as it is, before a record of it pays for the tracing."""
+_FEW = {"cpu": 200, "cuda": 0}
+"""Calls of a single lane's rule as it is, before a record of it pays for the tracing; a graph, as
+updates are on a GPU, is better made of a record than of autograd."""
 
 _VALUE = ""
 """Where the loss itself stands among what it logs."""
@@ -144,7 +145,8 @@ class Lanes:
         self._is_training = True
         self.settings = dict(hyperparameters)
         """The traced settings of all lanes, by name, each `(L,)`."""
-        self._is_recorded = is_recorded and device.type == "cpu"
+        self.is_recorded = is_recorded
+        self._few = _FEW.get(device.type, 0)
         self._records: dict[Any, Record] = {}
         self._calls: Counter[Any] = Counter()
         self._read()
@@ -350,11 +352,11 @@ class Lanes:
 
     def _is_rare(self, name: Any, args: tuple[Any, ...]) -> bool:
         """Counts a call, and says whether a single lane is to make it as it is."""
-        if self.num > 1 or not self._is_recorded:
+        if self.num > 1 or not self.is_recorded:
             return self.num == 1
         key = self._key(name, leaves_of(args))
         self._calls[key] += 1
-        return self._calls[key] <= _FEW
+        return self._calls[key] <= self._few
 
     def _key(self, name: Any, leaves: Sequence[Tensor]) -> Any:
         return name, self._is_training, tuple([leaf.shape for leaf in leaves])

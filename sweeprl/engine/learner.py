@@ -605,8 +605,8 @@ class Learner(Acting):
     def _is_captured(self) -> bool:
         """Whether updates run as graphs."""
         return (
-            self.num_lanes > 1
-            and self.device.type == "cuda"
+            self.device.type == "cuda"
+            and (self.num_lanes > 1 or self._lanes.is_recorded)
             and all(optimizer.is_capturable for optimizer in self._optimizers.values())
         )
 

@@ -53,10 +53,9 @@ class LaneOptimizer:
         self._stack = stack
         self._gradient_max = gradient_max.clone().unsqueeze(1)
         self._clips = bool(torch.isfinite(gradient_max).any())
-        is_alone = len(stack.flat) == 1
-        kind = (
-            _Separate if is_alone or not _can_stack(optimizer_class, optimizer_kwargs) else _Stacked
-        )
+        is_simple = len(stack.flat) == 1 and stack.flat.device.type == "cpu"
+        is_stacked = not is_simple and _can_stack(optimizer_class, optimizer_kwargs)
+        kind = _Stacked if is_stacked else _Separate
         self._steps: _Steps = kind(stack, optimizer_class, optimizer_kwargs)
         self._rates = _Rates(learning_rate, stack.sizes, scheduler)
 

@@ -8,6 +8,7 @@ import torch
 from sweeprl import registry
 from sweeprl.config import AgentSpec, Continuous, Discrete, EnvSpec, build
 from sweeprl.engine import Learner, parts
+from sweeprl.networks import QNet
 from sweeprl.testing import random_transitions
 from tests.engine.agents import expert_of
 
@@ -61,14 +62,15 @@ VARIED = {"ARS": ("noise_std_dev", 0.9), "GAIL": ("discriminator_learning_rate",
 """What lanes differ in, where it is not the discount."""
 
 
-def learner(name, device):
+def learner(name, device, num=LANES, **settings):
     frame = registry.frames.get(name)
     key, value = VARIED.get(name, ("discount", 0.9))
+    own = {**SMALL[name], **settings}
     frames = [
-        frame(build(frame.Config, {**SMALL[name], key: value * (1 + 0.01 * lane)}), SPECS[name])
-        for lane in range(LANES)
+        frame(build(frame.Config, {**own, key: value * (1 + 0.01 * lane)}), SPECS[name])
+        for lane in range(num)
     ]
-    return Learner(frames, range(LANES), device=device, replay_device=device, is_tolerant=True)
+    return Learner(frames, range(num), device=device, replay_device=device, is_tolerant=True)
 
 
 def train(one, name, rounds):
@@ -94,6 +96,28 @@ def test_lanes_learn_on_a_gpu_what_they_learn_on_a_cpu(name):
     assert close_share(gpu, cpu) > 0.98
     for key, value in logs[0][0].items():
         torch.testing.assert_close(value, logs[1][0][key], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_single_agent_learns_in_graphs_what_it_learns_on_a_cpu(name):
+    gpu, cpu = learner(name, "cuda", 1), learner(name, "cpu", 1)
+    for one in (gpu, cpu):
+        train(one, name, 4)
+    assert any(update._graph is not None for update in gpu._updates.values())
+    assert close_share(gpu, cpu) > 0.97
+    again = learner(name, "cuda", 1)
+    again.load_state_dict(gpu.state_dict())
+    assert close_share(again, gpu) == 1.0
+
+
+class Own(QNet):
+    pass
+
+
+def test_networks_of_the_users_are_not_called_from_a_graph():
+    one = learner("DQN", "cuda", 1, models=[Own, Own])
+    train(one, "DQN", 2)
+    assert not one._updates
 
 
 @pytest.mark.parametrize("name", SPECS)

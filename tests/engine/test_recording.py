@@ -16,7 +16,7 @@ from tests.engine.agents import SPECS, assert_same_lane, chunk, frame_of
 
 def trained(name, monkeypatch, num_few, num=4, **settings):
     """A learner after some rounds, whose rules are recorded from the call after `num_few` on."""
-    monkeypatch.setattr(lanes, "_FEW", num_few)
+    monkeypatch.setitem(lanes._FEW, "cpu", num_few)
     learner = Learner([frame_of(name, **settings)], [0])
     actions = []
     for seed in range(num):
@@ -90,7 +90,7 @@ def own_frame():
 
 @pytest.mark.parametrize("build", [own_network, own_criterion, own_frame])
 def test_code_of_the_users_is_called_every_time(build, monkeypatch):
-    monkeypatch.setattr(lanes, "_FEW", 0)
+    monkeypatch.setitem(lanes._FEW, "cpu", 0)
     learner = Learner([build()], [0])
     for seed in range(3):
         learner.store(chunk("DQN", 1, seed))
@@ -103,7 +103,7 @@ def test_code_of_the_users_is_called_every_time(build, monkeypatch):
 @pytest.mark.parametrize("num", [1, 3])
 def test_without_torchscript_a_record_is_the_same(num, monkeypatch):
     def updated():
-        monkeypatch.setattr(lanes, "_FEW", 0)
+        monkeypatch.setitem(lanes._FEW, "cpu", 0)
         learner = Learner([frame_of("SAC")] * num, list(range(num)))
         learner.store(chunk("SAC", num))
         learner.update()
