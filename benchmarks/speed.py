@@ -1,6 +1,6 @@
-"""Environment steps per second of one trial, beside stable-baselines3, on one thread.
+"""Environment steps per second of one trial, beside stable-baselines3, on one thread or one GPU.
 
-    python benchmarks/speed.py [--case dqn] [--repeats 5]
+    python benchmarks/speed.py [--case dqn] [--repeats 5] [--gpu]
 
 Each repeat runs stable-baselines3, the bare engine (learner and dataset, no Lightning) and the
 whole launcher one after the other on the same case; ratios are taken within a repeat, so that a
@@ -85,6 +85,10 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+def is_on_gpu(case: dict[str, Any]) -> bool:
+    return bool(case.get("gpus"))
+
+
 def config_of(case: dict[str, Any], root_dir: str) -> dict[str, Any]:
     """The case as a config without evaluation, videos and TensorBoard; SB3 has none of them either."""
     config = sweeprl.generate_algorithm_config(case["frame"])
@@ -100,7 +104,7 @@ def config_of(case: dict[str, Any], root_dir: str) -> dict[str, Any]:
         vectorization=case.get("vectorization", "sync"),
         evaluation=dict(episodes=1, every_env_steps=None, final_episodes=1),
         logger=["csv"],
-        gpus=None,
+        gpus=case.get("gpus"),
     )
 
 
@@ -113,7 +117,8 @@ def run_sb3(case: dict[str, Any]) -> float:
     library = stable_baselines3 if hasattr(stable_baselines3, case["frame"]) else sb3_contrib
     algorithm = getattr(library, case["frame"])
     policy = case.get("policy", "MlpPolicy")
-    model = algorithm(policy, env, seed=0, device="cpu", **case["sb3"])
+    device = "cuda" if is_on_gpu(case) else "cpu"
+    model = algorithm(policy, env, seed=0, device=device, **case["sb3"])
     started = time.perf_counter()
     model.learn(case["steps"])
     return model.num_timesteps / (time.perf_counter() - started)
@@ -157,12 +162,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=CASES, action="append")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--gpu", action="store_true", help="both libraries on the GPU")
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = {}
     for name in arguments.case or CASES:
-        case = CASES[name]
+        case = CASES[name] | ({"gpus": [0]} if arguments.gpu else {})
         rates: dict[str, list[float]] = {key: [] for key in RUNNERS}
         for _ in range(arguments.repeats):
             for key, runner in RUNNERS.items():
@@ -180,7 +186,9 @@ def main() -> None:
         }
         table[name] = {"what": case["what"], **row}
         print(name, json.dumps(row))
-    if arguments.save:
+    if arguments.gpu:
+        print(torch.cuda.get_device_name(), sweeprl.launcher.record.versions())
+    elif arguments.save:
         versions = sweeprl.launcher.record.versions()
         RESULTS.write_text(json.dumps({"versions": versions, "cases": table}, indent=2) + "\n")
 
