@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeprl import registry
-from sweeprl.cli.confirming import confirm
+from sweeprl.cli.confirming import confirm, final_test
 from sweeprl.cli.looking import best, show, trials
 from sweeprl.cli.nni import nni
 from sweeprl.cli.nni_config import nni_config
@@ -35,7 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(space)
-for _command in (sweep, confirm, trials, best, show, reproduce, importance, nni_config):
+app.command()(sweep)
+app.command()(confirm)
+app.command("test")(final_test)
+for _command in (trials, best, show, reproduce, importance, nni_config):
     app.command()(_command)
 app.add_typer(nni, name="nni")
 

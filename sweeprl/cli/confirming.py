@@ -1,16 +1,29 @@
-"""`sweeprl confirm`: trains the best of a search anew, on fresh seeds."""
+"""`sweeprl confirm` and `sweeprl test`: train the best of a search anew, on fresh seeds."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sweeprl.cli.options import Directory, Storage
 from sweeprl.cli.watched import GO_ON, Watched, command_line, stopped_like_ctrl_c
 
-__all__ = ["confirm"]
+if TYPE_CHECKING:
+    from sweeprl.cli.reading import Reading
+
+__all__ = ["confirm", "final_test"]
+
+_Executor = Annotated[str, typer.Option(help="auto, lanes, processes or in-process.")]
+_Workers = Annotated[
+    int | None, typer.Option(help="Processes at a time; with lanes, those that share them.")
+]
+_Lanes = Annotated[int | None, typer.Option(help="Lanes at a time, of all processes.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Progress and result as JSON lines.")]
 
 
 def confirm(
@@ -21,48 +34,84 @@ def confirm(
             min=1, help="Most runs in all, earlier ones included; by default as in a sweep."
         ),
     ] = None,
-    executor: Annotated[str, typer.Option(help="auto, lanes, processes or in-process.")] = "auto",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes at a time; with lanes, those that share them.")
-    ] = None,
-    lanes: Annotated[int | None, typer.Option(help="Lanes at a time, of all processes.")] = None,
+    executor: _Executor = "auto",
+    workers: _Workers = None,
+    lanes: _Lanes = None,
     storage: Storage = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Progress and result as JSON lines.")
-    ] = False,
+    quiet: _Quiet = False,
+    as_json: _AsJson = False,
 ) -> None:
     """Trains the best of any stored search on fresh seeds; run again, it goes on or adds runs."""
+    from sweeprl import sweeps
+
+    def count(reading: Reading) -> int:
+        return sum(run.is_over for run in reading.runs)
+
+    def why_none(before: int) -> str:
+        if runs is not None and runs > before:
+            return (
+                f"No run was added to the {before} there are: they tell which config is the best."
+            )
+        return f"Confirmed already, with {before} runs. For more: --runs {2 * before}"
+
+    settings = {"executor": executor, "num_workers": workers, "num_lanes": lanes}
+    _train(sweeps.confirm, root_dir, runs, storage, settings, count, why_none, quiet, as_json)
+
+
+def final_test(
+    root_dir: Directory,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="For each of the two, earlier ones included.")
+    ] = 10,
+    executor: _Executor = "auto",
+    workers: _Workers = None,
+    lanes: _Lanes = None,
+    storage: Storage = None,
+    quiet: _Quiet = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Trains the winner and trial 0 on seeds that chose neither: what tuning is worth."""
+    from sweeprl import sweeps
+
+    def count(reading: Reading) -> int:
+        return sum(run.is_over for run in reading.tests)
+
+    def why_none(before: int) -> str:
+        return f"Tested already, with {before} runs. For more: --seeds {2 * seeds}"
+
+    settings = {"executor": executor, "num_workers": workers, "num_lanes": lanes}
+    _train(sweeps.final_test, root_dir, seeds, storage, settings, count, why_none, quiet, as_json)
+
+
+def _train(
+    work: Callable[..., Any],
+    root_dir: Path,
+    num: int | None,
+    storage: str | None,
+    settings: dict[str, Any],
+    count: Callable[[Reading], int],
+    why_none: Callable[[int], str],
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Does the work on a sweep, and shows how it goes and what has come of it."""
     from sweeprl import sweeps
     from sweeprl.cli.outcome import show_outcome
     from sweeprl.cli.reading import read_sweep, storage_with_password
     from sweeprl.sweeps.views import make_view
 
     storage = storage or storage_with_password(sweeps.SweepFolder(root_dir))
-    before = sum(run.is_over for run in read_sweep(root_dir, storage).runs)
+    before = count(read_sweep(root_dir, storage))
     stream = sys.stdout if as_json else sys.stderr
     view = Watched(make_view("none" if quiet else "json" if as_json else "auto", stream))
     with view.closed_at_the_end(), stopped_like_ctrl_c():
-        result = sweeps.confirm(
-            root_dir,
-            runs,
-            executor=executor,
-            storage=storage,
-            num_workers=workers,
-            num_lanes=lanes,
-            view=view,
-        )
+        result = work(root_dir, num, storage=storage, view=view, **settings)
     if not (quiet or as_json):
+        after = read_sweep(root_dir, storage)
         if result.status == "stopped":
             typer.echo(f"Stopped. {GO_ON}\n  {command_line()}")
-        elif result.num_runs == before:
-            typer.echo(_why_none(before, runs))
-        show_outcome(read_sweep(root_dir, storage))
+        elif count(after) == before:
+            typer.echo(why_none(before))
+        show_outcome(after)
     if result.status == "stopped":
         raise typer.Exit(128 + view.signal)
-
-
-def _why_none(before: int, runs: int | None) -> str:
-    if runs is not None and runs > before:
-        return f"No run was added to the {before} there are: they tell which config is the best."
-    return f"Confirmed already, with {before} runs. For more: --runs {2 * before}"

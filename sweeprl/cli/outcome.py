@@ -48,9 +48,11 @@ def _winner(reading: Reading, result: SweepResult) -> Iterator[tuple[str, str]]:
         return
     is_default = " (the config as it was given)" if winner.is_default else ""
     yield "winner", f"trial {winner.number}{is_default}"
+    if result.test is not None:
+        yield "tested", _measured(result.test, "seeds that chose nothing")
     if result.is_confirmed:
         best = result.standings[0]
-        yield "confirmed", f"{_confirmed(best)}"
+        yield "confirmed", _measured(best, "fresh seeds")
         if best.optimism is not None:
             yield "search said", _search_said(best)
     else:
@@ -62,12 +64,12 @@ def _winner(reading: Reading, result: SweepResult) -> Iterator[tuple[str, str]]:
         yield "" if index else "with", line
 
 
-def _confirmed(best: Standing) -> str:
-    count = len(best.scores)
+def _measured(one: Standing, seeds: str) -> str:
+    count = len(one.scores)
     if count == 1:
-        return f"{number(best.value)} on one fresh seed"
-    interval = interval_text(best.interval.low, best.interval.high)
-    return f"{number(best.value)} {interval} (mean of the middle half, 95 %; {count} fresh seeds)"
+        return f"{number(one.value)} (one seed)"
+    interval = interval_text(one.interval.low, one.interval.high)
+    return f"{number(one.value)} {interval} (mean of the middle half, 95 %; {count} {seeds})"
 
 
 def _search_said(best: Standing) -> str:
@@ -88,6 +90,7 @@ def _gain(result: SweepResult) -> Iterator[tuple[str, str]]:
 def _used(reading: Reading, result: SweepResult) -> Iterator[tuple[str, str]]:
     ended = ", ".join(f"{count} {state}" for state, count in sorted(reading.counts.items()))
     runs = f"; {result.num_runs} confirmation runs" if result.num_runs else ""
+    runs += f"; {result.num_test_runs} test runs" if result.num_test_runs else ""
     yield "trials", f"{result.num_trials}: {ended}{runs}"
     yield "used", f"{result.env_steps:,} env steps in {duration(result.seconds)}"
     yield "seeds", _seeds(reading)
@@ -95,9 +98,14 @@ def _used(reading: Reading, result: SweepResult) -> Iterator[tuple[str, str]]:
 
 def _seeds(reading: Reading) -> str:
     declared = reading.declared["seeds"]
-    used = sorted({seed for run in reading.runs for seed in run.scores})
-    confirmed = f", confirmation {_span(used)}" if used else ""
-    return f"search {_span(declared['search'])}{confirmed}, never used {declared['test_from']} on"
+    confirmed, tested = (
+        sorted({seed for run in runs for seed in run.scores})
+        for runs in (reading.runs, reading.tests)
+    )
+    used = {"search": declared["search"], "confirmation": confirmed, "test": tested}
+    spans = [f"{stage} {_span(seeds)}" for stage, seeds in used.items() if seeds]
+    unused = tested[-1] + 1 if tested else declared["test_from"]
+    return ", ".join([*spans, f"never used {unused} on"])
 
 
 def _span(seeds: list[int]) -> str:
@@ -124,6 +132,8 @@ def _next(reading: Reading, result: SweepResult) -> Iterator[tuple[str, str]]:
     if result.config is not None and reading.folder.best.exists():
         yield "train the winner", f"sweeprl run --config {reading.folder.best}"
     yield "all trials", f"sweeprl trials {root}"
+    if result.winner is not None and result.test is None:
+        yield "what it is worth", f"sweeprl test {root}"
     if result.winner is not None:
         yield "one trial", f"sweeprl show {root} {result.winner.number}"
         yield "train it again", f"sweeprl reproduce {root} {result.winner.number}"

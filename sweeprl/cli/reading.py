@@ -18,8 +18,9 @@ from sweeprl.errors import ConfigError
 from sweeprl.registry import importable
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.sweeps import Entry, SweepFolder, SweepResult, entries_of
-from sweeprl.sweeps.confirmation import Standing, ranking
+from sweeprl.sweeps.confirmation import FinalTest
 from sweeprl.sweeps.entries import root_of
+from sweeprl.sweeps.folder import runs_of
 from sweeprl.sweeps.result import result_of
 
 __all__ = ["Reading", "read_sweep", "storage_with_password"]
@@ -36,6 +37,8 @@ class Reading:
     """Trials of the search."""
     runs: list[Entry]
     """Confirmation runs."""
+    tests: list[Entry]
+    """Runs of the final test."""
     declared: dict[str, Any]
     """What the sweep is, see `sweeprl.sweeps.declaration`."""
     seconds: float
@@ -44,15 +47,10 @@ class Reading:
     """How often each trial of the search was begun."""
 
     @cached_property
-    def standings(self) -> list[Standing]:
-        """The configs that were confirmed, the best first."""
-        return ranking(self.runs, self.search)
-
-    @cached_property
     def result(self) -> SweepResult:
         """What the sweep found, or has found so far."""
         status: Any = "finished" if self._is_finished else "stopped"
-        return result_of(status, self.base, self.search, self.runs, self.standings, self.seconds)
+        return result_of(status, self.base, self.search, self.runs, self.tests, self.seconds)
 
     @property
     def _is_finished(self) -> bool:
@@ -131,7 +129,15 @@ def read_sweep(root: Path, storage: str | None = None) -> Reading:
     seconds = float(study.user_attrs.get("seconds", 0.0))
     attempts = Counter(root_of(one) for one in trials if "worker" in one.user_attrs)
     return Reading(
-        folder, base, space, entries_of(trials), folder.runs(url), declared, seconds, attempts
+        folder,
+        base,
+        space,
+        entries_of(trials),
+        runs_of(study),
+        runs_of(study, FinalTest.name),
+        declared,
+        seconds,
+        attempts,
     )
 
 

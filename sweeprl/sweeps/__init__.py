@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sweeprl.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from sweeprl.sweeps.confirming import confirm
+    from sweeprl.sweeps.confirming import confirm, final_test
     from sweeprl.sweeps.entries import Entry, entries_of
     from sweeprl.sweeps.folder import SweepFolder
     from sweeprl.sweeps.progress import Progress, SweepView
@@ -25,4 +25,5 @@ __all__ = [
     "SweepView",
     "confirm",
     "entries_of",
+    "final_test",
 ]

@@ -1,4 +1,4 @@
-"""Confirmation: the best configs of the search, trained anew on seeds that it never used.
+"""Confirmation: the best configs of the search, trained anew on seeds that it never used; and test.
 
 What a search reports of its winner is the luck of the best of many draws, not what the config is
 worth. Patterson et al. 2024, Empirical Design in Reinforcement Learning, section 4.4 (maximization
@@ -29,7 +29,7 @@ from sweeprl.sweeps.statistics import (
     pooled_deviation,
 )
 
-__all__ = ["Confirmation", "Standing", "candidates", "ranking"]
+__all__ = ["Confirmation", "FinalTest", "Standing", "candidates", "ranking"]
 
 
 def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list[Entry]:
@@ -174,8 +174,12 @@ class Confirmation(Stage):
         self._base, self._first_seed, self._folder = base, first_seed, folder
         self._budget, self._clock = budget, clock
         self._params: Mapping[int, Mapping[str, Any]] = {e.number: e.params for e in candidates}
-        num = max(1, len(candidates))
-        self._num_each = max(1, min(num_runs // num, max(3, (2 * num_runs) // (3 * num))))
+        self._num_each = self._num_first()
+
+    def _num_first(self) -> int:
+        """Runs that each config gets, before there are further ones for those that lead."""
+        num = max(1, len(self.candidates))
+        return max(1, min(self.num_runs // num, max(3, (2 * self.num_runs) // (3 * num))))
 
     @property
     def planned(self) -> int:
@@ -268,3 +272,16 @@ class Confirmation(Stage):
         """The score."""
         assert job.score is not None
         return [job.score]
+
+
+class FinalTest(Confirmation):
+    """As many runs of each config on seeds that had no part in choosing any.
+
+    The best of several configs that were confirmed is in part the luckiest, too; of one that is
+    chosen already, further seeds say what it is worth.
+    """
+
+    name = "test"
+
+    def _num_first(self) -> int:
+        return self.num_runs // len(self.candidates)

@@ -19,17 +19,17 @@ from sweeprl.search_spaces import SearchSpace
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.storage import address, open_storage
 
-__all__ = ["SweepFolder", "confirmation_name", "runs_of"]
+__all__ = ["SweepFolder", "runs_name", "runs_of"]
 
 
-def confirmation_name(name: str) -> str:
-    """Name of the study that confirms what the study `name` has found."""
-    return f"{name}-confirmation"
+def runs_name(name: str, stage: str) -> str:
+    """Name of the study that confirms, or tests, what the study `name` has found."""
+    return f"{name}-{stage}"
 
 
-def runs_of(search: optuna.Study) -> list[Entry]:
-    """Entries of the study that confirms what `search` has found; none where there is none."""
-    name = confirmation_name(search.study_name)
+def runs_of(search: optuna.Study, stage: str = "confirmation") -> list[Entry]:
+    """Entries of a stage that follows `search`, confirmation or test; none where there is none."""
+    name = runs_name(search.study_name, stage)
     if name not in optuna.get_all_study_names(storage=search._storage):
         return []
     study = optuna.load_study(study_name=name, storage=search._storage)
@@ -56,10 +56,9 @@ class SweepFolder:
         """Folders of the search's trials."""
         return self.root / "trials"
 
-    @property
-    def confirmation(self) -> Path:
-        """Folders of the confirmation runs."""
-        return self.root / "confirmation"
+    def runs_in(self, stage: str) -> Path:
+        """Folders of the runs of a stage that follows the search, confirmation or test."""
+        return self.root / stage
 
     @property
     def best(self) -> Path:
@@ -144,9 +143,9 @@ class SweepFolder:
                 "it. Start it with: sweeprl sweep --config config.json"
             ) from None
 
-    def runs(self, storage: str | None = None) -> list[Entry]:
-        """Entries of the confirmation; none where it has not begun."""
-        return runs_of(self.search(storage))
+    def runs(self, storage: str | None = None, stage: str = "confirmation") -> list[Entry]:
+        """Entries of a stage that follows the search; none where it has not begun."""
+        return runs_of(self.search(storage), stage)
 
     def base(self, study: optuna.Study) -> TrialConfig:
         """The config that the sweep's proposals are put into."""

@@ -12,13 +12,13 @@ from sweeprl.config import TrialConfig
 from sweeprl.executors import Executor
 from sweeprl.sweeps.attempts import Attempts
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.confirmation import Confirmation, candidates, ranking
+from sweeprl.sweeps.confirmation import Confirmation, FinalTest, candidates
 from sweeprl.sweeps.coordinator import Coordinator
 from sweeprl.sweeps.entries import Entry, entries_of
-from sweeprl.sweeps.folder import SweepFolder, confirmation_name
+from sweeprl.sweeps.folder import SweepFolder, runs_name, runs_of
 from sweeprl.sweeps.progress import Progress
 from sweeprl.sweeps.result import SweepResult, result_of
-from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS
+from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS, TEST_SEEDS
 from sweeprl.sweeps.stage import Stage
 from sweeprl.trials.budget import budget_of
 from sweeprl.trials.optuna import Failures
@@ -64,7 +64,7 @@ class Session:
         """Searches and confirms."""
         found = self._run(study, study, search)
         if self.executor.was_stopped:
-            return self._result("stopped", found, [], [])
+            return self._result("stopped", study, found)
         per_run = budget_of(self.base)
         num_runs = self.budget.confirmation_runs(found, per_run)
         chosen = candidates(found, self.budget.trials or len(found), num_runs)
@@ -73,7 +73,7 @@ class Session:
         if num_runs < len(chosen) or not any(entry.state == "finished" for entry in chosen):
             if self.budget.confirmation:
                 self.progress.note("Nothing is confirmed: there is no budget, or no score, for it.")
-            return self._result("finished", found, [], [])
+            return self._result("finished", study, found)
         return self.confirm(study, found, chosen, num_runs)
 
     def confirm(
@@ -91,30 +91,47 @@ class Session:
             chosen: those to be confirmed.
             num_runs: most runs of all, those that have been made included.
         """
-        confirmation = Confirmation(
-            self.base,
-            chosen,
-            num_runs,
-            self.base.seed + CONFIRMATION_SEEDS,
-            self.folder.confirmation,
-            self.budget,
-            self.clock,
-        )
-        runs = self._run(study, self._confirmation_study(study), confirmation)
-        if self.executor.was_stopped:
-            return self._result("stopped", found, runs, chosen)
-        return self._result("finished", found, runs, chosen)
+        return self._follow(Confirmation, CONFIRMATION_SEEDS, study, found, chosen, num_runs)
 
-    def _confirmation_study(self, study: optuna.Study) -> optuna.Study:
-        """Nothing is proposed or pruned in it."""
-        return optuna.create_study(
-            study_name=confirmation_name(study.study_name),
+    def test(
+        self,
+        study: optuna.Study,
+        found: Sequence[Entry],
+        chosen: Sequence[Entry],
+        num_runs: int,
+    ) -> SweepResult:
+        """Tests the winner, and goes on with a test that has begun; arguments as for `confirm`."""
+        return self._follow(FinalTest, TEST_SEEDS, study, found, chosen, num_runs)
+
+    def _follow(
+        self,
+        stage: type[Confirmation],
+        first_seed: int,
+        study: optuna.Study,
+        found: Sequence[Entry],
+        chosen: Sequence[Entry],
+        num_runs: int,
+    ) -> SweepResult:
+        """Runs a stage that follows the search, in a study in which nothing is proposed."""
+        own = optuna.create_study(
+            study_name=runs_name(study.study_name, stage.name),
             storage=study._storage,
             sampler=optuna.samplers.RandomSampler(),
             pruner=optuna.pruners.NopPruner(),
             direction="maximize",
             load_if_exists=True,
         )
+        runs = stage(
+            self.base,
+            chosen,
+            num_runs,
+            self.base.seed + first_seed,
+            self.folder.runs_in(stage.name),
+            self.budget,
+            self.clock,
+        )
+        self._run(study, own, runs)
+        return self._result("stopped" if self.executor.was_stopped else "finished", study, found)
 
     def _run(self, search: optuna.Study, study: optuna.Study, stage: Stage) -> list[Entry]:
         attempts = Attempts(study, self.worker, self.is_alone, self.grace_seconds)
@@ -135,15 +152,10 @@ class Session:
         return entries_of(attempts.all())
 
     def _result(
-        self,
-        status: Literal["finished", "stopped"],
-        found: Sequence[Entry],
-        runs: Sequence[Entry],
-        chosen: Sequence[Entry],
+        self, status: Literal["finished", "stopped"], study: optuna.Study, found: Sequence[Entry]
     ) -> SweepResult:
-        result = result_of(
-            status, self.base, found, runs, ranking(runs, chosen), self.clock.seconds
-        )
+        runs, tests = runs_of(study), runs_of(study, FinalTest.name)
+        result = result_of(status, self.base, found, runs, tests, self.clock.seconds)
         result.save(self.folder.root)
         self.progress.end(**result.to_dict())
         return result

@@ -54,7 +54,7 @@ def share_done(progress: Progress) -> float:
     """
     budget, per_seed = progress.budget, progress.env_steps_per_seed
     running = sum(_latest(one) for one in list(progress.running.values())) / per_seed
-    if progress.stage == "confirmation":
+    if progress.stage != "search":
         return _share(progress.num_ended + running, progress.planned)
     # What limits the whole sweep leaves its share to confirmation.
     search = 1 - budget.confirmation

@@ -23,7 +23,7 @@ from tests.cli.conftest import SMALL_SETTINGS
 from tests.cli.test_app import FAILING
 from tests.sweeps.fakes import FakeExecutor
 
-COMMANDS = ["sweep", "confirm", "trials", "best", "show", "reproduce", "importance"]
+COMMANDS = ["sweep", "confirm", "test", "trials", "best", "show", "reproduce", "importance"]
 TINY = [*SMALL_SETTINGS, "--set", "max_env_steps=300", "--set", "report_every_env_steps=100"]
 SPACE = SearchSpace(
     parameters={
@@ -420,6 +420,17 @@ def test_a_search_is_confirmed_afterwards(sweep, cli, tmp_path):
     assert result.events[-1]["num_confirmation_runs"] == count
     result = cli("confirm", "sweep", "--executor", "in-process")
     assert f"Confirmed already, with {count} runs. For more: --runs {2 * count}" in result.out
+    assert "sweeprl test sweep" in result.out
+
+    result = cli("test", "sweep", "--executor", "in-process", "--seeds", 1)
+    assert result.code == 0, result.err
+    count = len(list((tmp_path / "sweep" / "test").iterdir()))
+    assert f"test: 0/{count} runs" in result.err
+    assert re.search(r"^tested +\S+ \(one seed\)", result.out, re.MULTILINE)
+    assert re.search(r"test 100000, never used 100001 on", result.out)
+    again = cli("test", "sweep", "--executor", "in-process", "--seeds", 1)
+    assert f"Tested already, with {count} runs. For more: --seeds 2" in again.out
+    assert json.loads(cli("best", "sweep", "--json").out)["num_test_runs"] == count
 
 
 def test_confirming_refuses_what_is_no_sweep(refused, tmp_path):

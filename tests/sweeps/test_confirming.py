@@ -6,7 +6,7 @@ from sweeprl import TrialConfig
 from sweeprl.cli.reading import read_sweep
 from sweeprl.errors import ConfigError, Occupied
 from sweeprl.search_spaces import Float, SearchSpace
-from sweeprl.sweeps import Sweep, confirm
+from sweeprl.sweeps import Sweep, confirm, final_test
 from sweeprl.sweeps.slot import slot
 from sweeprl.sweeps.storage import address
 from tests.sweeps.fakes import FakeExecutor
@@ -96,3 +96,68 @@ def test_a_sweep_at_work_is_left_alone(searched):
 def test_there_must_be_a_sweep(tmp_path):
     with pytest.raises(ConfigError, match="holds no sweep.json"):
         confirm(tmp_path)
+
+
+# ---- the final test
+
+
+def test_the_winner_and_trial_0_are_tested_on_seeds_that_chose_neither(searched):
+    folder = searched(confirmation=0.3)
+    before = read_sweep(folder).result
+    executor = FakeExecutor()
+    result = final_test(folder, 4, executor=executor)
+    assert {config.seed for config in executor.trained} == set(range(100_000, 100_004))
+    assert all("/test/" in config.root_dir for config in executor.trained)
+    assert {one.number for one in result.tested} == {result.winner.number, 0}
+    assert [len(one.scores) for one in result.tested] == [4, 4]
+    assert result.winner == before.winner
+    assert result.standings == before.standings
+    assert result.test.number == result.winner.number
+    assert result.gain == result.test.value - result.tested[-1].value
+    assert result.num_test_runs == 8
+    assert result.env_steps == before.env_steps + 8 * executor.trained[0].max_env_steps
+    assert read_sweep(folder).result.tested == result.tested
+
+
+def test_a_test_goes_on_and_grows(searched):
+    folder = searched()
+    assert final_test(folder, 3, executor=FakeExecutor(stop_after=2)).status == "stopped"
+    result = final_test(folder, 3, executor=(rest := FakeExecutor()))
+    assert (result.status, len(rest.trained), result.num_test_runs) == ("finished", 4, 6)
+    assert final_test(folder, 2, executor=(none := FakeExecutor())).num_test_runs == 6
+    assert not none.trained
+    assert final_test(folder, 5, executor=(more := FakeExecutor())).num_test_runs == 10
+    assert {config.seed for config in more.trained} == {100_003, 100_004}
+
+
+def test_another_winner_is_tested_anew(searched):
+    folder = searched(confirmation=0.3)
+    first = final_test(folder, 2, executor=FakeExecutor())
+
+    def surprising(config):  # whatever else is confirmed now is far better
+        before = (9e-3, first.config.frame_config.learning_rate)
+        return -1e6 if config.frame_config.learning_rate in before else 1e6
+
+    other = confirm(folder, 60, executor=FakeExecutor(score=surprising))
+    assert other.winner != first.winner
+    assert other.tested == ()
+    again = final_test(folder, 2, executor=(rest := FakeExecutor()))
+    assert again.test.number == other.winner.number
+    assert len(rest.trained) == 2  # trial 0 was tested before
+
+
+def test_a_winner_that_is_trial_0_is_tested_alone(searched):
+    def score(config):
+        return 1.0 if config.frame_config.learning_rate == 9e-3 else 0.0
+
+    result = final_test(searched(executor=FakeExecutor(score=score)), 2, executor=FakeExecutor())
+    assert result.winner.is_default
+    assert [(one.number, len(one.scores)) for one in result.tested] == [(0, 2)]
+    assert result.gain == 0.0
+
+
+def test_a_search_without_a_score_is_not_tested(searched):
+    failing = FakeExecutor(ending=lambda config: ("failed", f"lr {config.frame_config!r}"))
+    folder = searched(trials=3, executor=failing)
+    with pytest.raises(ConfigError, match="must have a finished trial to be tested"):
+        final_test(folder, executor=FakeExecutor())

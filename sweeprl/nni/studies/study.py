@@ -27,7 +27,7 @@ from sweeprl.search_spaces import SearchSpace
 from sweeprl.search_spaces.nni import decode_nni, encode_nni
 from sweeprl.search_spaces.optuna import suggest
 from sweeprl.sweeps.attempts import Attempts
-from sweeprl.sweeps.confirmation import ranking
+from sweeprl.sweeps.confirmation import FinalTest
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.folder import SweepFolder, runs_of
 from sweeprl.sweeps.result import result_of
@@ -213,7 +213,8 @@ def conclude(study: optuna.Study, folder: SweepFolder, base: TrialConfig, is_don
     entries, runs = entries_of(study.get_trials(deepcopy=False)), runs_of(study)
     seconds = float(study.user_attrs.get("seconds", 0.0))
     status: Literal["finished", "stopped"] = "finished" if is_done else "stopped"
-    result_of(status, base, entries, runs, ranking(runs, entries), seconds).save(folder.root)
+    tests = runs_of(study, FinalTest.name)
+    result_of(status, base, entries, runs, tests, seconds).save(folder.root)
 
 
 def link(folder: SweepFolder, number: int, target: Path) -> None:
