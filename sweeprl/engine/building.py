@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,15 +62,25 @@ def seeded_networks(frame: Frame, seed: int, is_checked: bool = True) -> dict[st
 
 
 def is_free_of_own_code(frame: Frame, networks: Mapping[str, nn.Module]) -> bool:
-    """Whether all that a rule calls is torch's or sweeprl's, and none of it the user's.
+    """Whether frame, networks and criterion are torch's or sweeprl's, and none of them the user's.
 
     Such code does the same in every call, so that a record may stand for it; that of users may
     print, count or stop in a debugger.
     """
-    held = [value for value in vars(frame).values() if isinstance(value, nn.Module)]
-    modules = [part for module in [*held, *networks.values()] for part in module.modules()]
-    names = {type(one).__module__.partition(".")[0] for one in [frame, *modules]}
-    return names <= {"sweeprl", "torch"}
+    modules = [part for module in networks.values() for part in module.modules()]
+    called = [*_called_by(frame), *modules]
+    return {type(one).__module__.partition(".")[0] for one in called} <= {"sweeprl", "torch"}
+
+
+def _called_by(frame: Frame) -> Iterator[object]:
+    yield frame
+    for value in vars(frame).values():
+        if isinstance(value, Frame):
+            yield from _called_by(value)
+        elif isinstance(value, nn.Module):
+            yield from value.modules()
+        elif callable(value):
+            yield value
 
 
 def groups_of_roles(frame: Frame) -> tuple[list[list[str]], dict[int, list[str]]]:

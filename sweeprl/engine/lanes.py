@@ -22,9 +22,11 @@ __all__ = ["Lanes", "Stack", "flattened"]
 LaneModules = Mapping[str, nn.Module]
 """The networks of one lane, by role."""
 
-_FEW = {"cpu": 200, "cuda": 0}
-"""Calls of a single lane's rule as it is, before a record of it pays for the tracing; a graph, as
-updates are on a GPU, is better made of a record than of autograd."""
+_FEW = 200
+"""Calls of a single lane's rule as it is, before a record of it pays for the tracing."""
+
+_MOST_COUNTED = 1000
+"""Computations whose calls are counted, before all counts begin anew."""
 
 _VALUE = ""
 """Where the loss itself stands among what it logs."""
@@ -146,7 +148,7 @@ class Lanes:
         self.settings = dict(hyperparameters)
         """The traced settings of all lanes, by name, each `(L,)`."""
         self.is_recorded = is_recorded
-        self._few = _FEW.get(device.type, 0)
+        self._is_on_cpu = device.type == "cpu"
         self._records: dict[Any, Record] = {}
         self._calls: Counter[Any] = Counter()
         self._read()
@@ -210,7 +212,7 @@ class Lanes:
         Returns:
             What `function` returns; `leave` gives its tensors a lane dimension.
         """
-        if self._is_rare(name, args):
+        if self.num == 1 and not (self._is_on_cpu and self._is_often(name, args)):
             return function(self._networks, self.hyperparameters, *args)
         return self._run(name, lambda: self._lifted(function), args)
 
@@ -267,7 +269,9 @@ class Lanes:
         Returns:
             The losses and what they log; `leave` gives them a lane dimension.
         """
-        if self._is_rare(name, (batch,)):
+        # A graph, as updates are on a GPU, is better made of a record than of autograd.
+        is_in_graph = self.is_recorded and not self._is_on_cpu
+        if self.num == 1 and not (is_in_graph or self._is_often(name, (batch,))):
             value, logs = loss(self._networks, self.hyperparameters, batch)
             stack.differentiate(value)
             return value.detach(), logs
@@ -350,16 +354,21 @@ class Lanes:
 
         return rule if self.num == 1 else lifted(rule)
 
-    def _is_rare(self, name: Any, args: tuple[Any, ...]) -> bool:
-        """Counts a call, and says whether a single lane is to make it as it is."""
-        if self.num > 1 or not self.is_recorded:
-            return self.num == 1
-        key = self._key(name, leaves_of(args))
+    def _is_often(self, name: Any, args: tuple[Any, ...]) -> bool:
+        """Counts a call of a single lane, and says whether a record is to stand for it."""
+        if not self.is_recorded:
+            return False
+        key = self._key(name, args, leaves_of(args))
+        if key in self._records:
+            return True
+        if len(self._calls) > _MOST_COUNTED:
+            self._calls.clear()
         self._calls[key] += 1
-        return self._calls[key] <= self._few
+        return self._calls[key] > _FEW
 
-    def _key(self, name: Any, leaves: Sequence[Tensor]) -> Any:
-        return name, self._is_training, tuple([leaf.shape for leaf in leaves])
+    def _key(self, name: Any, args: tuple[Any, ...], leaves: Sequence[Tensor]) -> Any:
+        names = tuple([tuple(arg) for arg in args if not isinstance(arg, Tensor)])
+        return name, self._is_training, names, tuple([leaf.shape for leaf in leaves])
 
     def _run(
         self,
@@ -384,7 +393,7 @@ class Lanes:
             }
             settings = {key: value.index_select(0, lanes) for key, value in settings.items()}
             own = leaves_of([parameters, settings])
-        key = self._key(name, given)
+        key = self._key(name, args, given)
         if key not in self._records:
             self._records[key] = traced(make_rule(), parameters, settings, *args)
         return self._records[key]([*own, *given])

@@ -85,11 +85,20 @@ def leaves_of(arguments: Iterable[Any]) -> list[Tensor]:
 
 
 def traced(rule: Rule, *examples: Any) -> Record:
-    """Records what `rule` does to `examples`; the record runs on any tensors of the same shapes."""
+    """Records what `rule` does to `examples`; the record runs on any tensors of the same shapes.
+
+    Torch's global generators are left as they were, whatever the rule draws from them.
+    """
+    leaves, form = tree_flatten(examples)
+    gpus = {leaf.device.index for leaf in leaves if leaf.device.type == "cuda"}
+    with torch.random.fork_rng(devices=gpus):
+        return _traced(rule, examples, leaves, form)
+
+
+def _traced(rule: Rule, examples: Sequence[Any], leaves: Sequence[Tensor], form: Any) -> Record:
     # With a mode at hand, the tracer need not make one for each operation, and note where.
     with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
         record: Any = make_fx(rule)(*examples)
-    leaves, form = tree_flatten(examples)
     forms: list[Any] = []
 
     def flat(*given: Tensor) -> tuple[Tensor, ...]:
@@ -113,15 +122,19 @@ def _interpreted(
     """Hands a flat list of operations to TorchScript's interpreter, which runs it without Python.
 
     Torch calls TorchScript deprecated, and has nothing else that does this without a compiler;
-    where it is gone, and on a GPU, where launches are what counts, the list runs in Python.
+    where it is gone or does not know an operation, as the gradient of LayerNorm, the list runs in
+    Python, and on a GPU, where launches are what counts.
     """
     torchscript: Any = torch.jit
     is_on_cpu = all(example.device.type == "cpu" for example in examples)
     if not (is_on_cpu and hasattr(torchscript, "trace")):
         return function
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.filterwarnings("ignore", "`torch.jit.trace` is deprecated", DeprecationWarning)
-        script: Any = torchscript.trace(function, tuple(examples), check_trace=False)
+        warnings.filterwarnings("ignore", "`torch.jit.trace`", DeprecationWarning)
+        try:
+            script: Any = torchscript.trace(function, tuple(examples), check_trace=False)
+        except RuntimeError:
+            return function
 
     def run(*given: Tensor) -> tuple[Tensor, ...]:
         # As it is: what the interpreter would optimise may change the last digit of a number.

@@ -53,7 +53,9 @@ class LaneOptimizer:
         self._stack = stack
         self._gradient_max = gradient_max.clone().unsqueeze(1)
         self._clips = bool(torch.isfinite(gradient_max).any())
-        is_simple = len(stack.flat) == 1 and stack.flat.device.type == "cpu"
+        # A single agent needs no stack but to be captured, where code of users would not be called.
+        is_torchs = optimizer_class.__module__.partition(".")[0] == "torch"
+        is_simple = len(stack.flat) == 1 and not (is_torchs and stack.flat.device.type == "cuda")
         is_stacked = not is_simple and _can_stack(optimizer_class, optimizer_kwargs)
         kind = _Stacked if is_stacked else _Separate
         self._steps: _Steps = kind(stack, optimizer_class, optimizer_kwargs)
