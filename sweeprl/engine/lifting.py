@@ -7,7 +7,6 @@ are traced once into a flat list of operations, which is what runs, on a CPU wit
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -125,16 +124,13 @@ def _interpreted(
     where it is gone or does not know an operation, as the gradient of LayerNorm, the list runs in
     Python, and on a GPU, where launches are what counts.
     """
-    torchscript: Any = torch.jit
-    is_on_cpu = all(example.device.type == "cpu" for example in examples)
-    if not (is_on_cpu and hasattr(torchscript, "trace")):
+    if any(example.device.type != "cpu" for example in examples):
         return function
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.filterwarnings("ignore", "`torch.jit.trace`", DeprecationWarning)
-        try:
-            script: Any = torchscript.trace(function, tuple(examples), check_trace=False)
-        except RuntimeError:
-            return function
+    try:
+        script = _script_of(function, tuple(examples))
+    except (AttributeError, RuntimeError, TypeError):
+        return function
+    torchscript: Any = torch.jit
 
     def run(*given: Tensor) -> tuple[Tensor, ...]:
         # As it is: what the interpreter would optimise may change the last digit of a number.
@@ -143,6 +139,13 @@ def _interpreted(
         return found
 
     return run
+
+
+@torch.no_grad()
+def _script_of(function: Callable[..., tuple[Tensor, ...]], examples: tuple[Tensor, ...]) -> Any:
+    """As `torch.jit.trace`, whose functions stay in memory until the process ends."""
+    graph, _ = torch._C._create_graph_by_tracing(function, examples, lambda _: "", True, False)
+    return torch._C.CompilationUnit().create_function("record", graph, False)
 
 
 class _Faster(TorchFunctionMode):
