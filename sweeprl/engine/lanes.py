@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from sweeprl.engine.lifting import Record, Rule, leaves_of, lifted, traced, with_gradient
+from sweeprl.engine.lifting import Record, Rule, leaves_of, lifted, with_gradient
 from sweeprl.engine.parts import Part
 from sweeprl.engine.rows import keep_rows
 from sweeprl.errors import ConfigError
@@ -23,7 +23,8 @@ LaneModules = Mapping[str, nn.Module]
 """The networks of one lane, by role."""
 
 _FEW = 200
-"""Calls of a single lane's rule as it is, before a record of it pays for the tracing."""
+"""Calls of a rule before it pays to do more for it: of a single lane's as it is, before there is a
+record; of a record of many lanes in Python, before TorchScript runs it."""
 
 _MOST_COUNTED = 1000
 """Computations whose calls are counted, before all counts begin anew."""
@@ -395,7 +396,8 @@ class Lanes:
             own = leaves_of([parameters, settings])
         key = self._key(name, args, given)
         if key not in self._records:
-            self._records[key] = traced(make_rule(), parameters, settings, *args)
+            num_few = 0 if self.num == 1 else _FEW
+            self._records[key] = Record(make_rule(), (parameters, settings, *args), num_few)
         return self._records[key]([*own, *given])
 
     def _bound(self, parameters: Mapping[str, Mapping[str, Tensor]]) -> SimpleNamespace:

@@ -19,16 +19,13 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-__all__ = ["Parameters", "Record", "Rule", "leaves_of", "lifted", "traced", "with_gradient"]
+__all__ = ["Parameters", "Record", "Rule", "leaves_of", "lifted", "with_gradient"]
 
 Parameters = Mapping[str, Mapping[str, Tensor]]
 """Parameters `(L, ...)` by role and name."""
 
 Rule = Callable[..., Any]
 """`rule(parameters, hyperparameters, *args)`"""
-
-Record = Callable[[list[Tensor]], Any]
-"""What a rule does to the `leaves_of` its arguments."""
 
 
 def lifted(rule: Rule, is_nested: bool = False) -> Rule:
@@ -83,36 +80,43 @@ def leaves_of(arguments: Iterable[Any]) -> list[Tensor]:
     return leaves
 
 
-def traced(rule: Rule, *examples: Any) -> Record:
-    """Records what `rule` does to `examples`; the record runs on any tensors of the same shapes.
+class Record:
+    """What a rule does to tensors of certain shapes, as a flat list of operations.
 
-    Torch's global generators are left as they were, whatever the rule draws from them.
+    Making it leaves torch's global generators as they were, whatever the rule draws from them.
+
+    Args:
+        rule: what is recorded.
+        examples: what it is given.
+        num_few: runs of the list in Python, before it pays to hand it to TorchScript's interpreter.
     """
-    leaves, form = tree_flatten(examples)
-    gpus = {leaf.device.index for leaf in leaves if leaf.device.type == "cuda"}
-    with torch.random.fork_rng(devices=gpus):
-        return _traced(rule, examples, leaves, form)
 
+    def __init__(self, rule: Rule, examples: Sequence[Any], num_few: int = 0) -> None:
+        leaves, self._form = tree_flatten(examples)
+        self._gpus = {leaf.device.index for leaf in leaves if leaf.device.type == "cuda"}
+        # With a mode at hand, the tracer need not make one for each operation, and note where.
+        mode = tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True)))
+        with torch.random.fork_rng(devices=self._gpus), mode:
+            self._listed: Any = make_fx(rule)(*examples)
+        self._form_of_result: Any = None
+        self._num_left = num_few
+        self._run: Callable[..., tuple[Tensor, ...]] = self._run_in_python
 
-def _traced(rule: Rule, examples: Sequence[Any], leaves: Sequence[Tensor], form: Any) -> Record:
-    # With a mode at hand, the tracer need not make one for each operation, and note where.
-    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
-        record: Any = make_fx(rule)(*examples)
-    forms: list[Any] = []
-
-    def flat(*given: Tensor) -> tuple[Tensor, ...]:
-        found, own = tree_flatten(record(*tree_unflatten(list(given), form)))
-        forms[:] = [own]
-        return tuple(found)
-
-    operations = _interpreted(flat, [leaf.detach() for leaf in leaves])
-
-    def run(given: list[Tensor]) -> Any:
+    def __call__(self, leaves: list[Tensor]) -> Any:
+        """Runs it on the `leaves_of` arguments of these shapes."""
+        if self._num_left == 0 and not self._gpus:  # on a GPU launches are what counts
+            with torch.random.fork_rng(devices=[]):
+                self._run = _interpreted(self._run_in_python, leaves)
+        self._num_left -= 1
         with torch.no_grad():
-            found = operations(*given)
-        return tree_unflatten(list(found), forms[0])
+            found = self._run(*leaves)
+        return tree_unflatten(list(found), self._form_of_result)
 
-    return run
+    def _run_in_python(self, *leaves: Tensor) -> tuple[Tensor, ...]:
+        found, self._form_of_result = tree_flatten(
+            self._listed(*tree_unflatten(list(leaves), self._form))
+        )
+        return tuple(found)
 
 
 def _interpreted(
@@ -122,10 +126,8 @@ def _interpreted(
 
     Torch calls TorchScript deprecated, and has nothing else that does this without a compiler;
     where it is gone or does not know an operation, as the gradient of LayerNorm, the list runs in
-    Python, and on a GPU, where launches are what counts.
+    Python.
     """
-    if any(example.device.type != "cpu" for example in examples):
-        return function
     try:
         script = _script_of(function, tuple(examples))
     except (AttributeError, RuntimeError, TypeError):

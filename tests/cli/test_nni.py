@@ -144,4 +144,10 @@ def test_a_trial_that_is_stopped_while_it_imports_is_no_failed_one(tmp_path, sec
     trial = subprocess.Popen(command, cwd=tmp_path, env=os.environ | environ)
     time.sleep(seconds)
     trial.send_signal(signal.SIGINT)
-    assert trial.wait(30) == -signal.SIGINT
+    try:
+        ended = trial.wait(20)
+    except subprocess.TimeoutExpired:
+        # Python loses an interrupt that comes in a callback of its import system, which is rare.
+        trial.send_signal(signal.SIGINT)
+        ended = trial.wait(20)
+    assert ended in (-signal.SIGINT, 128 + signal.SIGINT)
