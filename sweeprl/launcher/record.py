@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -244,10 +246,22 @@ def _write(path: Path, text: str) -> None:
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file beside `path` and moves it there; a reader finds the old one or the new one."""
+    """Writes a file beside `path` and moves it there; a reader finds the old one or the new one.
+
+    Raises:
+        OSError: it could not be written.
+    """
     temporary = path.with_suffix(".tmp")
     try:
         write(temporary)
         os.replace(temporary, path)
+    except RuntimeError as error:  # of `torch.save`, which does not say that the disk is full
+        if shutil.disk_usage(path.parent).free >= _HARDLY_ANY:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_HARDLY_ANY = 1_000_000
+"""Bytes of a disk that are as good as none."""

@@ -19,6 +19,7 @@ from sweeprl.errors import (
     UnknownNameError,
     UnsupportedSpaceError,
 )
+from sweeprl.launcher.record import replace_file
 from tests.disks import small_disk
 
 
@@ -443,3 +444,21 @@ def test_configs_dictionary_is_left_as_it_is(small):
     before = json.dumps(config, sort_keys=True)
     sweeprl.launch(config, view="none")
     assert json.dumps(config, sort_keys=True) == before
+
+
+def test_a_full_disk_is_called_so_and_leaves_the_old_file(tmp_path):
+    with small_disk(tmp_path, "2m") as disk:
+        path = disk / "last.ckpt"
+        replace_file(path, lambda file: torch.save(torch.zeros(10), file))
+        with pytest.raises(OSError, match="No space left on device.*last.ckpt"):
+            replace_file(path, lambda file: torch.save(torch.zeros(1_000_000), file))
+        assert torch.equal(torch.load(path), torch.zeros(10))
+        assert [file.name for file in disk.iterdir()] == ["last.ckpt"]
+
+
+def test_what_else_goes_wrong_in_writing_keeps_its_name(tmp_path):
+    def fail(file):
+        raise RuntimeError("not picklable")
+
+    with pytest.raises(RuntimeError, match="not picklable"):
+        replace_file(tmp_path / "last.ckpt", fail)
