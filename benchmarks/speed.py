@@ -25,7 +25,7 @@ from sweeprl import registry
 from sweeprl.config import TrialConfig
 from sweeprl.launcher import build_learner, build_module
 
-RESULTS = Path(__file__).parent / "results" / "speed.json"
+RESULTS = Path(__file__).parent / "results"
 
 CASES: dict[str, dict[str, Any]] = {
     "dqn": dict(
@@ -47,7 +47,7 @@ CASES: dict[str, dict[str, Any]] = {
         sb3=dict(batch_size=100, learning_starts=100, buffer_size=50_000, policy_kwargs=dict(net_arch=[64, 64])),
     ),
     "sac-256": dict(
-        what="SAC, Pendulum-v1, 2x256, batch 256, one update per step", env="Pendulum-v1", steps=2500, num_envs=1,
+        what="SAC, Pendulum-v1, 2x256, batch 256, one update per step", env="Pendulum-v1", steps=1500, num_envs=1,
         frame="SAC", frame_config=dict(batch_size=256, warmup_steps=100, replay_size=50_000),
         sb3=dict(batch_size=256, learning_starts=100, buffer_size=50_000),
     ),
@@ -163,7 +163,8 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, action="append")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--gpu", action="store_true", help="both libraries on the GPU")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="write a file in results/")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="another folder for it")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = {}
@@ -186,11 +187,12 @@ def main() -> None:
         }
         table[name] = {"what": case["what"], **row}
         print(name, json.dumps(row))
-    if arguments.gpu:
-        print(torch.cuda.get_device_name(), sweeprl.launcher.record.versions())
-    elif arguments.save:
-        versions = sweeprl.launcher.record.versions()
-        RESULTS.write_text(json.dumps({"versions": versions, "cases": table}, indent=2) + "\n")
+    if arguments.save:
+        found = {"versions": sweeprl.launcher.record.versions(), "cases": table}
+        if arguments.gpu:
+            found = {"gpu": torch.cuda.get_device_name(), **found}
+        name = "speed_gpu.json" if arguments.gpu else "speed.json"
+        (arguments.results / name).write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
