@@ -6,11 +6,10 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from sweeprl.engine.lifting import Record, Rule, leaves_of, lifted, with_gradient
 from sweeprl.engine.parts import Part
@@ -31,6 +30,17 @@ _MOST_COUNTED = 1000
 
 _VALUE = ""
 """Where the loss itself stands among what it logs."""
+
+
+class _Call(NamedTuple):
+    """A call of a rule, and what its record depends on."""
+
+    key: Any
+    """Equal for calls that one record serves."""
+    args: tuple[Any, ...]
+    """Tensors and mappings of tensors, beside parameters and settings."""
+    leaves: list[Tensor]
+    """All tensors in them."""
 
 
 class Stack:
@@ -84,7 +94,7 @@ class Stack:
     def rows(self, lanes: Tensor) -> dict[str, dict[str, Tensor]]:
         """Returns a copy of the parameters `(K, ...)` of some lanes, by role and name."""
         rows = self.unflatten(self.flat.index_select(0, lanes))
-        for parameter in tree_leaves(rows):
+        for parameter in leaves_of([rows]):
             parameter.requires_grad_()
         return rows
 
@@ -213,9 +223,10 @@ class Lanes:
         Returns:
             What `function` returns; `leave` gives its tensors a lane dimension.
         """
-        if self.num == 1 and not (self._is_on_cpu and self._is_often(name, args)):
+        call = self._call(name, *args)
+        if self.num == 1 and not (self._is_on_cpu and self._is_often(call)):
             return function(self._networks, self.hyperparameters, *args)
-        return self._run(name, lambda: self._lifted(function), args)
+        return self._run(call, lambda: self._lifted(function))
 
     def apply_moved(
         self, name: Any, function: Callable[..., Any], stack: Stack, offsets: Tensor, *args: Any
@@ -243,9 +254,9 @@ class Lanes:
 
             return torch.func.vmap(one)(moves, each)
 
-        own = (self.enter(stack.flat), offsets, *args)
         return self._run(
-            ("moved", name), lambda: rule if self.num == 1 else lifted(rule, is_nested=True), own
+            self._call(("moved", name), self.enter(stack.flat), offsets, *args),
+            lambda: rule if self.num == 1 else lifted(rule, is_nested=True),
         )
 
     def descend(
@@ -272,7 +283,8 @@ class Lanes:
         """
         # A graph, as updates are on a GPU, is better made of a record than of autograd.
         is_in_graph = self.is_recorded and not self._is_on_cpu
-        if self.num == 1 and not (is_in_graph or self._is_often(name, (batch,))):
+        call = self._call(name, batch)
+        if self.num == 1 and not (is_in_graph or self._is_often(call)):
             value, logs = loss(self._networks, self.hyperparameters, batch)
             stack.differentiate(value)
             return value.detach(), logs
@@ -281,7 +293,7 @@ class Lanes:
             return with_gradient(self._lifted(loss), stack.roles)
 
         if parts is None:
-            values, logs, gradient = self._run(name, make_rule, (batch,))
+            values, logs, gradient = self._run(call, make_rule)
             stack.grad.copy_(gradient)
             return values, logs
         return self._descend_in_parts(name, make_rule, stack, batch, parts)
@@ -299,7 +311,7 @@ class Lanes:
         together: dict[str, Tensor] = {}
         for part in parts:
             own = {k: v.index_select(0, part.lanes)[:, : part.width] for k, v in batch.items()}
-            values, logs, gradient = self._run(name, make_rule, (own,), part.lanes)
+            values, logs, gradient = self._run(self._call(name, own), make_rule, part.lanes)
             stack.grad.index_copy_(0, part.lanes, gradient)
             for key, found in {_VALUE: values, **logs}.items():
                 if key not in together:  # `(L,)`, or a number for each row, `(L, B)`
@@ -355,38 +367,31 @@ class Lanes:
 
         return rule if self.num == 1 else lifted(rule)
 
-    def _is_often(self, name: Any, args: tuple[Any, ...]) -> bool:
+    def _call(self, name: Any, *args: Any) -> _Call:
+        leaves = leaves_of(args)
+        fields = tuple([tuple(arg) for arg in args if not isinstance(arg, Tensor)])
+        shapes = tuple([leaf.shape for leaf in leaves])
+        return _Call((name, self._is_training, fields, shapes), args, leaves)
+
+    def _is_often(self, call: _Call) -> bool:
         """Counts a call of a single lane, and says whether a record is to stand for it."""
         if not self.is_recorded:
             return False
-        key = self._key(name, args, leaves_of(args))
-        if key in self._records:
+        if call.key in self._records:
             return True
         if len(self._calls) > _MOST_COUNTED:
             self._calls.clear()
-        self._calls[key] += 1
-        return self._calls[key] > _FEW
+        self._calls[call.key] += 1
+        return self._calls[call.key] > _FEW
 
-    def _key(self, name: Any, args: tuple[Any, ...], leaves: Sequence[Tensor]) -> Any:
-        names = tuple([tuple(arg) for arg in args if not isinstance(arg, Tensor)])
-        return name, self._is_training, names, tuple([leaf.shape for leaf in leaves])
-
-    def _run(
-        self,
-        name: Any,
-        make_rule: Callable[[], Rule],
-        args: tuple[Any, ...],
-        lanes: Tensor | None = None,
-    ) -> Any:
+    def _run(self, call: _Call, make_rule: Callable[[], Rule], lanes: Tensor | None = None) -> Any:
         """Runs the record of a rule, which is made at the first call with these shapes.
 
         Args:
-            name: of the rule.
+            call: of the rule.
             make_rule: makes it.
-            args: what it is given beside parameters and settings.
             lanes: whose parameters and settings, `(K,)` int64; None is those of all.
         """
-        given = leaves_of(args)
         parameters, settings, own = self.parameters, self.hyperparameters, self._leaves
         if lanes is not None:
             parameters = {
@@ -394,11 +399,11 @@ class Lanes:
             }
             settings = {key: value.index_select(0, lanes) for key, value in settings.items()}
             own = leaves_of([parameters, settings])
-        key = self._key(name, args, given)
-        if key not in self._records:
+        if call.key not in self._records:
             num_few = 0 if self.num == 1 else _FEW
-            self._records[key] = Record(make_rule(), (parameters, settings, *args), num_few)
-        return self._records[key]([*own, *given])
+            everything = (parameters, settings, *call.args)
+            self._records[call.key] = Record(make_rule(), everything, num_few)
+        return self._records[call.key]([*own, *call.leaves])
 
     def _bound(self, parameters: Mapping[str, Mapping[str, Tensor]]) -> SimpleNamespace:
         return SimpleNamespace(

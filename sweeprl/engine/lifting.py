@@ -70,7 +70,10 @@ def with_gradient(rule: Rule, roles: Sequence[str]) -> Rule:
 
 
 def leaves_of(arguments: Iterable[Any]) -> list[Tensor]:
-    """Returns all tensors in arguments that are tensors or mappings, in order."""
+    """Returns all tensors in arguments that are tensors or mappings, in order.
+
+    What torch's `tree_leaves` returns; every call of a record pays for this, so that it is plain.
+    """
     leaves: list[Tensor] = []
     for argument in arguments:
         if isinstance(argument, Tensor):
