@@ -72,12 +72,13 @@ class LearningModule(pl.LightningModule):
         self.optimizers().step(lambda: self._learn(dataloader_iter))  # type: ignore[union-attr]
 
     def _learn(self, chunks: Iterator[Any]) -> None:
-        began_at, is_due = time.monotonic(), False
-        while not is_due and time.monotonic() - began_at < _LONG_ENOUGH:
+        deadline = time.monotonic() + _LONG_ENOUGH
+        while True:
             result = next(chunks)[0]
             self.learner.store(result.transitions)
             self.remember(result, self.learner.update())
-            is_due = self.is_due()
+            if self.is_due() or time.monotonic() >= deadline:
+                return
 
     @abstractmethod
     def is_due(self) -> bool:
