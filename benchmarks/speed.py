@@ -85,10 +85,6 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def is_on_gpu(case: dict[str, Any]) -> bool:
-    return bool(case.get("gpus"))
-
-
 def config_of(case: dict[str, Any], root_dir: str) -> dict[str, Any]:
     """The case as a config without evaluation, videos and TensorBoard; SB3 has none of them either."""
     config = sweeprl.generate_algorithm_config(case["frame"])
@@ -117,7 +113,7 @@ def run_sb3(case: dict[str, Any]) -> float:
     library = stable_baselines3 if hasattr(stable_baselines3, case["frame"]) else sb3_contrib
     algorithm = getattr(library, case["frame"])
     policy = case.get("policy", "MlpPolicy")
-    device = "cuda" if is_on_gpu(case) else "cpu"
+    device = "cuda" if case.get("gpus") else "cpu"
     model = algorithm(policy, env, seed=0, device=device, **case["sb3"])
     started = time.perf_counter()
     model.learn(case["steps"])

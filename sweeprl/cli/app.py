@@ -15,6 +15,7 @@ from sweeprl.cli.confirming import confirm, final_test
 from sweeprl.cli.looking import best, show, trials
 from sweeprl.cli.nni import nni
 from sweeprl.cli.nni_config import nni_config
+from sweeprl.cli.options import JsonLines, Quiet
 from sweeprl.cli.reproduction import reproduce
 from sweeprl.cli.sensitivity import importance
 from sweeprl.cli.settings import changes_of, check_output, load_changed
@@ -116,10 +117,8 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another trial's results.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Progress and result as JSON lines.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: JsonLines = False,
     warm: Annotated[
         bool,
         typer.Option(

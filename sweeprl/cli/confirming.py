@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeprl.cli.options import Directory, Storage
+from sweeprl.cli.options import Directory, Executor, JsonLines, Lanes, Quiet, Storage, Workers
 from sweeprl.cli.watched import GO_ON, Watched, command_line, stopped_like_ctrl_c
 
 if TYPE_CHECKING:
     from sweeprl.cli.reading import Reading
 
 __all__ = ["confirm", "final_test"]
-
-_Executor = Annotated[str, typer.Option(help="auto, lanes, processes or in-process.")]
-_Workers = Annotated[
-    int | None, typer.Option(help="Processes at a time; with lanes, those that share them.")
-]
-_Lanes = Annotated[int | None, typer.Option(help="Lanes at a time, of all processes.")]
-_Quiet = Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")]
-_AsJson = Annotated[bool, typer.Option("--json", help="Progress and result as JSON lines.")]
 
 
 def confirm(
@@ -34,12 +26,12 @@ def confirm(
             min=1, help="Most runs in all, earlier ones included; by default as in a sweep."
         ),
     ] = None,
-    executor: _Executor = "auto",
-    workers: _Workers = None,
-    lanes: _Lanes = None,
+    executor: Executor = "auto",
+    workers: Workers = None,
+    lanes: Lanes = None,
     storage: Storage = None,
-    quiet: _Quiet = False,
-    as_json: _AsJson = False,
+    quiet: Quiet = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Trains the best of any stored search on fresh seeds; run again, it goes on or adds runs."""
     from sweeprl import sweeps
@@ -63,12 +55,12 @@ def final_test(
     seeds: Annotated[
         int, typer.Option(min=1, help="For each of the two, earlier ones included.")
     ] = 10,
-    executor: _Executor = "auto",
-    workers: _Workers = None,
-    lanes: _Lanes = None,
+    executor: Executor = "auto",
+    workers: Workers = None,
+    lanes: Lanes = None,
     storage: Storage = None,
-    quiet: _Quiet = False,
-    as_json: _AsJson = False,
+    quiet: Quiet = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Trains the winner and trial 0 on seeds that chose neither: what tuning is worth."""
     from sweeprl import sweeps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeprl.cli.options import STORAGE_VARIABLE
+from sweeprl.cli.options import STORAGE_VARIABLE, Executor, JsonLines, Lanes, Quiet, Workers
 from sweeprl.cli.settings import changes_of, load_changed
 from sweeprl.cli.watched import GO_ON, Watched, command_line, stopped_like_ctrl_c
 
@@ -64,11 +64,9 @@ def sweep(
             "module:Class."
         ),
     ] = "auto",
-    executor: Annotated[str, typer.Option(help="auto, lanes, processes or in-process.")] = "auto",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes at a time; with lanes, those that share them.")
-    ] = None,
-    lanes: Annotated[int | None, typer.Option(help="Lanes at a time, of all processes.")] = None,
+    executor: Executor = "auto",
+    workers: Workers = None,
+    lanes: Lanes = None,
     seconds_per_trial: Annotated[
         float | None, typer.Option(help="Wall-clock limit of a trial's seed; in processes.")
     ] = None,
@@ -95,10 +93,8 @@ def sweep(
     name: Annotated[
         str | None, typer.Option(help="Name of the study; by default that of the root dir.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Progress and result as JSON lines.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Searches for good settings and confirms them on fresh seeds; run again, it goes on."""
     base = load_changed(config, changes_of(settings or [], seed))

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sweeprl.config import TrialConfig, merge
 from sweeprl.sweeps.budget import Clock, SweepBudget
 from sweeprl.sweeps.entries import Entry, trained_to_the_end
+from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS, TEST_SEEDS
 from sweeprl.sweeps.stage import Job, Stage
 from sweeprl.sweeps.statistics import (
     Interval,
@@ -152,26 +153,26 @@ class Confirmation(Stage):
         base: what the parameters are put into.
         candidates: entries of the search.
         num_runs: how many runs there may be.
-        first_seed: the first fresh seed; all configs share theirs.
         folder: of all runs' results.
         budget: of the sweep.
         clock: of the sweep.
     """
 
     name = "confirmation"
+    first_seed = CONFIRMATION_SEEDS
+    """Counted from the sweep's own seed; all configs share their seeds."""
 
     def __init__(
         self,
         base: TrialConfig,
         candidates: Sequence[Entry],
         num_runs: int,
-        first_seed: int,
         folder: Path,
         budget: SweepBudget,
         clock: Clock,
     ) -> None:
         self.candidates, self.num_runs = candidates, num_runs
-        self._base, self._first_seed, self._folder = base, first_seed, folder
+        self._base, self._folder = base, folder
         self._budget, self._clock = budget, clock
         self._params: Mapping[int, Mapping[str, Any]] = {e.number: e.params for e in candidates}
         self._num_each = self._num_first()
@@ -215,7 +216,9 @@ class Confirmation(Stage):
 
     def _unused_seed(self, candidate: int, runs: Sequence[Entry]) -> int:
         used = {_seed(run) for run in runs if _candidate(run) == candidate}
-        return next(seed for seed in itertools.count(self._first_seed) if seed not in used)
+        return next(
+            seed for seed in itertools.count(self._base.seed + self.first_seed) if seed not in used
+        )
 
     def contenders(self, runs: Sequence[Entry]) -> list[int]:
         """The configs that may be the best, as far as is known.
@@ -282,6 +285,7 @@ class FinalTest(Confirmation):
     """
 
     name = "test"
+    first_seed = TEST_SEEDS
 
     def _num_first(self) -> int:
         return self.num_runs // len(self.candidates)

@@ -12,7 +12,7 @@ from sweeprl.errors import ConfigError
 from sweeprl.executors import Executor
 from sweeprl.sweeps.budget import Clock, SweepBudget
 from sweeprl.sweeps.choosing import check_executor, opened_executor
-from sweeprl.sweeps.confirmation import candidates, ranking
+from sweeprl.sweeps.confirmation import Confirmation, FinalTest, candidates, ranking
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.folder import SweepFolder, runs_of
 from sweeprl.sweeps.opening import opened_storage, quiet_optuna
@@ -26,8 +26,6 @@ __all__ = ["confirm", "final_test"]
 
 _Plan = Callable[[optuna.Study, Sequence[Entry], int], tuple[list[Entry], int]]
 """`(study, found, env_steps_per_run)` to the configs that are to be trained, and how many runs."""
-
-_Work = Callable[[Session, optuna.Study, Sequence[Entry], Sequence[Entry], int], SweepResult]
 
 
 def confirm(
@@ -70,7 +68,7 @@ def confirm(
         return chosen, max(most, len(chosen))
 
     settings = (executor, storage, max_equal_failures, grace_seconds, view, executor_options)
-    return _train(Path(root_dir), plan, Session.confirm, *settings)
+    return _train(Path(root_dir), Confirmation, plan, *settings)
 
 
 def final_test(
@@ -114,13 +112,13 @@ def final_test(
         return list(chosen.values()), num_seeds * len(chosen)
 
     settings = (executor, storage, max_equal_failures, grace_seconds, view, executor_options)
-    return _train(Path(root_dir), plan, Session.test, *settings)
+    return _train(Path(root_dir), FinalTest, plan, *settings)
 
 
 def _train(
     root: Path,
+    stage: type[Confirmation],
     plan: _Plan,
-    work: _Work,
     executor: str | Executor,
     storage: str | None,
     max_equal_failures: int,
@@ -128,7 +126,7 @@ def _train(
     view: SweepView | None,
     executor_options: dict[str, Any],
 ) -> SweepResult:
-    """Opens a sweep, and lets a session of it do its work on what is planned."""
+    """Opens a sweep, and runs a stage of it as planned."""
     if isinstance(executor, str):
         check_executor(executor, None)
     folder = SweepFolder(root)
@@ -164,7 +162,7 @@ def _train(
                     max_equal_failures,
                     folder.config_folder,
                 )
-                return work(session, study, found, chosen, num_runs)
+                return session.follow(stage, study, found, chosen, num_runs)
 
 
 def _check_finished(found: Sequence[Entry], what: str) -> None:

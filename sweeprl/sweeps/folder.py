@@ -143,9 +143,9 @@ class SweepFolder:
                 "it. Start it with: sweeprl sweep --config config.json"
             ) from None
 
-    def runs(self, storage: str | None = None, stage: str = "confirmation") -> list[Entry]:
-        """Entries of a stage that follows the search; none where it has not begun."""
-        return runs_of(self.search(storage), stage)
+    def runs(self, storage: str | None = None) -> list[Entry]:
+        """Entries of the confirmation; none where it has not begun."""
+        return runs_of(self.search(storage))
 
     def base(self, study: optuna.Study) -> TrialConfig:
         """The config that the sweep's proposals are put into."""

@@ -18,7 +18,6 @@ from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.folder import SweepFolder, runs_name, runs_of
 from sweeprl.sweeps.progress import Progress
 from sweeprl.sweeps.result import SweepResult, result_of
-from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS, TEST_SEEDS
 from sweeprl.sweeps.stage import Stage
 from sweeprl.trials.budget import budget_of
 from sweeprl.trials.optuna import Failures
@@ -74,45 +73,25 @@ class Session:
             if self.budget.confirmation:
                 self.progress.note("Nothing is confirmed: there is no budget, or no score, for it.")
             return self._result("finished", study, found)
-        return self.confirm(study, found, chosen, num_runs)
+        return self.follow(Confirmation, study, found, chosen, num_runs)
 
-    def confirm(
-        self,
-        study: optuna.Study,
-        found: Sequence[Entry],
-        chosen: Sequence[Entry],
-        num_runs: int,
-    ) -> SweepResult:
-        """Confirms, and goes on with a confirmation that has begun.
-
-        Args:
-            study: of the search.
-            found: its trials.
-            chosen: those to be confirmed.
-            num_runs: most runs of all, those that have been made included.
-        """
-        return self._follow(Confirmation, CONFIRMATION_SEEDS, study, found, chosen, num_runs)
-
-    def test(
-        self,
-        study: optuna.Study,
-        found: Sequence[Entry],
-        chosen: Sequence[Entry],
-        num_runs: int,
-    ) -> SweepResult:
-        """Tests the winner, and goes on with a test that has begun; arguments as for `confirm`."""
-        return self._follow(FinalTest, TEST_SEEDS, study, found, chosen, num_runs)
-
-    def _follow(
+    def follow(
         self,
         stage: type[Confirmation],
-        first_seed: int,
         study: optuna.Study,
         found: Sequence[Entry],
         chosen: Sequence[Entry],
         num_runs: int,
     ) -> SweepResult:
-        """Runs a stage that follows the search, in a study in which nothing is proposed."""
+        """Runs a stage that follows the search, or goes on with it; nothing is proposed in it.
+
+        Args:
+            stage: confirmation or final test.
+            study: of the search.
+            found: its trials.
+            chosen: those to be confirmed or tested.
+            num_runs: most runs of all, those that have been made included.
+        """
         own = optuna.create_study(
             study_name=runs_name(study.study_name, stage.name),
             storage=study._storage,
@@ -125,7 +104,6 @@ class Session:
             self.base,
             chosen,
             num_runs,
-            self.base.seed + first_seed,
             self.folder.runs_in(stage.name),
             self.budget,
             self.clock,

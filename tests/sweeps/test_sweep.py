@@ -381,7 +381,7 @@ def test_those_whose_intervals_overlap_are_confirmed_too():
 
 def confirmation(base, found, num_runs, tmp_path):
     budget = SweepBudget(16)
-    return Confirmation(base, found, num_runs, 1000, tmp_path, budget, Clock())
+    return Confirmation(base, found, num_runs, tmp_path, budget, Clock())
 
 
 def test_runs_go_to_all_and_then_to_those_that_may_be_the_best(base, tmp_path):
