@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -69,11 +72,21 @@ gym.register("NaN-v0", entry_point=Broken, max_episode_steps=500)
 """An environment NaN-v0 whose rewards are no numbers."""
 
 
+_PORTS = itertools.count(20_000, 2)  # NNI also takes the next one for trials on other machines
+
+
 def free_port() -> int:
-    """One that this test alone has."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """One that this test alone has.
+
+    The system would give the port of a closed socket to the next one that asks, another test's
+    perhaps: none of those that it gives (32768 and above on Linux) are taken here.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in _PORTS:
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", 1_000 * worker + port))
+            return 1_000 * worker + port
+    raise AssertionError("no port is free")
 
 
 def write_folder(folder: Path, trial: str = QUICK, **settings) -> Path:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from nni.experiment import launcher
 
 from sweeprl.errors import ConfigError
 from sweeprl.nni.reading.listing import find
+from sweeprl.nni.running import starting
 from sweeprl.nni.running.experiments import create, resume, stop
 from sweeprl.nni.running.processes import find_processes
 from sweeprl.nni.writing import platforms
@@ -37,6 +41,36 @@ def params(experiment) -> list[float]:
         json.loads(plain["hyperParameters"][0])["parameters"]["x"]
         for plain in experiment.manager._get("/trial-jobs")
     ]
+
+
+class LoadingServer(BaseHTTPRequestHandler):
+    """Answers as NNI's manager does, which has loaded its interface at the sixth request."""
+
+    num_requests = 0
+
+    def do_GET(self):
+        LoadingServer.num_requests += 1
+        text = b'{"status": "INITIALIZED"}' if self.num_requests > 5 else b"INITIALIZING"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_a_manager_may_take_its_time_to_start(monkeypatch):
+    monkeypatch.setattr(launcher, "_check_rest_server", launcher._check_rest_server)  # put back
+    monkeypatch.setattr(launcher.time, "sleep", lambda _: None)
+    with HTTPServer(("127.0.0.1", free_port()), LoadingServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(ValueError, match="Expecting value"):
+            launcher._check_rest_server(server.server_port)
+        starting._be_patient()
+        launcher._check_rest_server(server.server_port)
+        assert LoadingServer.num_requests == 6
+        server.shutdown()
 
 
 def test_an_experiment_is_confined_stopped_and_resumed(home, tmp_path):

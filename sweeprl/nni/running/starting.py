@@ -10,9 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from typing import Any
 
 __all__ = ["main"]
+
+_TRIES = 30
+"""A second apart, until the manager answers. NNI makes three, which are over on a busy machine
+before its server has loaded what answers; until then it says what is no JSON."""
 
 
 def main() -> None:
@@ -20,7 +25,14 @@ def main() -> None:
     action, *arguments = sys.argv[1:]
     # Any: nni has no annotations that hold.
     steps: dict[str, Any] = {"create": _create, "resume": _resume}
+    _be_patient()
     sys.stdout.write(f"\n{json.dumps(steps[action](*arguments))}\n")
+
+
+def _be_patient() -> None:
+    from nni.experiment import launcher
+
+    launcher._check_rest_server = partial(launcher._check_rest_server, retry=_TRIES)
 
 
 def _create(config_file: str, port: str) -> dict[str, str]:
