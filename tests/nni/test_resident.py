@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from sweeprl import TrialConfig, save_config
 from sweeprl.cli.handover import socket_path
@@ -154,6 +155,27 @@ def test_trials_that_run_at_once_are_lanes_of_one_worker(base, experiment):
     psutil.wait_procs(nni.workers(), 30)
     assert not nni.workers()
     assert not socket_path(nni.id).exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_worker_trains_on_the_gpu(long, experiment):
+    nni = experiment(long.model_copy(update={"gpus": "auto", "max_env_steps": 4000}))
+    nni.manager.concurrency = 3
+    trials = {
+        name: nni.start(name, **{"learning_rate": rate, "log2(batch_size)": 4.0})
+        for name, rate in RATES.items()
+    }
+    nni.wait_for_report("a", trials["a"])
+    trials["a"].send_signal(signal.SIGINT)
+    assert trials["a"].wait(60) == -signal.SIGINT
+    again = nni.start("a")
+    assert [one.wait(120) for one in (again, *list(trials.values())[1:])] == [0] * 4, nni.log("a")
+    assert " of DQN on cuda" in nni.worker_log()
+    assert " of DQN on cpu" not in nni.worker_log()
+    for name in RATES:
+        assert (nni.record(name).status, nni.record(name).env_steps) == ("finished", 4000)
+        assert nni.steps(name) == list(range(250, 4001, 250))
+        assert len(nni.manager.values("FINAL", name)) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
