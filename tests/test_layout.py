@@ -21,6 +21,7 @@ LAYERS = [
     {"search_spaces", "functional"},
     {"networks"},
     {"frames", "envs", "engine"},
+    {"lightning"},
     {"launcher"},
     {"trials"},
     {"executors"},
@@ -49,17 +50,16 @@ LAZY = "__init__"
 """`sweeprl/__init__.py` imports on first use; its TYPE_CHECKING block names every layer."""
 
 FORBIDDEN = {
-    "errors": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
-    "lazy": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
-    "endings": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
-    "registry": {"torch", "pydantic", "gymnasium", "pytorch_lightning"},
-    "config": {"torch", "gymnasium", "pytorch_lightning"},
-    "search_spaces": {"torch", "gymnasium", "pytorch_lightning"},
-    "functional": {"gymnasium", "pytorch_lightning"},
-    "networks": {"gymnasium", "pytorch_lightning"},
-    "frames": {"gymnasium", "pytorch_lightning"},
-    "engine": {"gymnasium", "pytorch_lightning"},
-    "envs": {"pytorch_lightning"},
+    "errors": {"torch", "pydantic", "gymnasium"},
+    "lazy": {"torch", "pydantic", "gymnasium"},
+    "endings": {"torch", "pydantic", "gymnasium"},
+    "registry": {"torch", "pydantic", "gymnasium"},
+    "config": {"torch", "gymnasium"},
+    "search_spaces": {"torch", "gymnasium"},
+    "functional": {"gymnasium"},
+    "networks": {"gymnasium"},
+    "frames": {"gymnasium"},
+    "engine": {"gymnasium"},
 }
 TUNERS = {"nni", "optuna"}
 
@@ -93,6 +93,8 @@ def violations(module: str, source: str) -> list[str]:
             if not is_above and (layer, imported) not in EXCEPTIONS:
                 wrong.append(f"{module} imports {imported}")
         elif root in FORBIDDEN.get(layer, set()):
+            wrong.append(f"{module} imports {imported}")
+        elif root == "pytorch_lightning" and layer != "lightning":
             wrong.append(f"{module} imports {imported}")
         elif root in TUNERS and LEVEL[layer] < LEVEL["trials"] and layer != "search_spaces":
             wrong.append(f"{module} imports {imported}")

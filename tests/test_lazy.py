@@ -19,6 +19,7 @@ LIGHT = {
     "sweeprl.nni.studies.opening": TRAINING,
     "sweeprl.sweeps.views": TRAINING,
     "sweeprl.frames": {"pytorch_lightning"},
+    "sweeprl.launcher.launching": {"scipy.signal"},
 }
 
 
@@ -27,3 +28,13 @@ def test_a_module_that_trains_nothing_does_not_import_what_trains(module):
     code = f"import sys, {module}; print(*sys.modules)"
     found = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert LIGHT[module].isdisjoint(found)
+
+
+def test_what_is_spared_can_be_imported_afterwards():
+    code = (
+        "import sweeprl.lightning, scipy.signal\n"
+        "from scipy.signal import windows\n"
+        "print(scipy.signal.lfilter([1.0], [1.0], [2.0]), windows.hamming(3).round(2))"
+    )
+    found = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert found == "[2.] [0.08 1.   0.08]\n"

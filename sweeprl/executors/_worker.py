@@ -17,9 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pytorch_lightning as pl
 from filelock import FileLock, Timeout
-from pytorch_lightning.callbacks import Callback
 
 from sweeprl.config import TrialConfig
 from sweeprl.errors import ConfigError, SweepRLError
@@ -28,6 +26,7 @@ from sweeprl.executors._isolation import as_before
 from sweeprl.executors.in_process import InProcessExecutor
 from sweeprl.executors.lanes import LanesExecutor
 from sweeprl.launcher import StopOnSignal, TrialRecord
+from sweeprl.lightning import Callback, pl
 from sweeprl.registry import importable
 from sweeprl.trials import Reporter, Trial, TrialOutcome
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytorch_lightning.callbacks import Callback
-
+from sweeprl.lightning import Callback
 from sweeprl.trials import Trial, run_here
 
 __all__ = ["InProcessExecutor"]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.callbacks import Callback
 
 from sweeprl import registry
 from sweeprl.config import TrialConfig
@@ -32,6 +31,7 @@ from sweeprl.launcher import (
     threads,
 )
 from sweeprl.launcher.surroundings import keep_memory
+from sweeprl.lightning import Callback
 from sweeprl.networks import Resolver, caller_globals
 from sweeprl.registry import importable
 from sweeprl.trials import Trial

@@ -12,8 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
-from pytorch_lightning.loggers import CSVLogger
 
 from sweeprl.config import TrialConfig, check_applied
 from sweeprl.launcher import (
@@ -25,6 +23,7 @@ from sweeprl.launcher import (
     save_checkpoint,
 )
 from sweeprl.launcher.callbacks import best_checkpoint, early_stopping
+from sweeprl.lightning import Callback, CSVLogger, EarlyStopping
 from sweeprl.trials import Tally
 
 __all__ = ["Seat"]

@@ -11,14 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
-
 from sweeprl.config import TrialConfig
 from sweeprl.errors import TrialFailed
 from sweeprl.launcher.learning import LearningModule
 from sweeprl.launcher.module import TrialModule
 from sweeprl.launcher.record import TrialFolder, replace_file
+from sweeprl.lightning import Callback, EarlyStopping, ModelCheckpoint, pl
 
 __all__ = [
     "LastCheckpoint",

@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from sweeprl import registry
 from sweeprl.config import TrialConfig
@@ -34,6 +31,15 @@ from sweeprl.launcher.record import TrialFolder, TrialRecord
 from sweeprl.launcher.score import share_of, step_weighted_return
 from sweeprl.launcher.surroundings import quiet, storage_guarded, threads
 from sweeprl.launcher.views import ViewName, make_view
+from sweeprl.lightning import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    Logger,
+    ProgressBar,
+    TensorBoardLogger,
+    pl,
+)
 from sweeprl.networks import Resolver, caller_globals
 from sweeprl.registry import importable
 

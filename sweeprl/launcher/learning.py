@@ -7,11 +7,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from sweeprl.engine import Learner
+from sweeprl.lightning import pl
 
 __all__ = ["LearningModule", "crossed", "loader"]
 

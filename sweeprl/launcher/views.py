@@ -7,12 +7,11 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any, Literal, TextIO
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sweeprl.launcher.module import TrialModule
+from sweeprl.lightning import Callback, pl
 
 __all__ = [
     "EventView",

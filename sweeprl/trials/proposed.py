@@ -8,15 +8,14 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 
 from sweeprl.config import TrialConfig
 from sweeprl.endings import die_of, end_by
 from sweeprl.errors import ConfigError, SweepRLError
 from sweeprl.launcher import StopOnSignal, TrialFolder, TrialModule
 from sweeprl.launcher.views import ViewName
+from sweeprl.lightning import Callback, pl
 from sweeprl.trials.backend import TunerBackend
 from sweeprl.trials.running import run_trial
 from sweeprl.trials.trial import TrialOutcome

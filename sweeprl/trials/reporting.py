@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
-
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialModule, share_of, step_weighted_return
+from sweeprl.lightning import Callback, pl
 from sweeprl.trials.tally import Listener
 
 __all__ = ["ReportOnGrid"]

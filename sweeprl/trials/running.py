@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.callbacks import Callback
-
 from sweeprl.config import TrialConfig, merge
 from sweeprl.errors import StorageFailed, TrialFailed
 from sweeprl.launcher import TrialFolder, TrialRecord, launch
 from sweeprl.launcher.views import ViewName
+from sweeprl.lightning import Callback
 from sweeprl.trials.reporter import MemoryReporter, Reporter
 from sweeprl.trials.reporting import ReportOnGrid
 from sweeprl.trials.tally import Listener, Tally
