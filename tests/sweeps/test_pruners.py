@@ -204,8 +204,8 @@ def test_none_prunes_nothing():
 @pytest.mark.parametrize(
     "num_trials, is_lanes, name",
     [
-        (8, False, "median"),
-        (16, True, "median"),
+        (8, False, "asha"),
+        (16, True, "asha"),
         (64, False, "median"),
         (64, True, "asha"),
         (256, False, "none"),

@@ -1,0 +1,402 @@
+"""Which pruner, and how much confirmation, give the better winner: searches replayed.
+
+    python benchmarks/strategies.py train --case dqn-cartpole --configs 200 --seeds 20    # on a GPU
+    python benchmarks/strategies.py replay --case dqn-cartpole --trials 16 --trials 64
+    python benchmarks/strategies.py table
+
+`train` draws configs from a frame's space, trains each on the same seeds as lanes, and keeps every
+score on the grid of reports in `results/strategies/CASE.npz`. `replay` has searches take their
+trials and confirmation runs from there, hundreds of times: with the pruners, the choice of what is
+confirmed, and the confirmation of `sweeprl sweep`. What a winner is worth is the mean score of its
+config on seeds that neither search nor confirmation has seen. All strategies have the same
+environment steps and draw the same trials on the same seeds in each repetition, so that they are
+compared in pairs. The sampler has no part in it: trials are drawn at random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import tempfile
+import time
+import zlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from optuna.trial import TrialState
+from rows import RESULTS, show
+
+import sweeprl
+from sweeprl.config import TrialConfig, merge
+from sweeprl.executors import LanesExecutor
+from sweeprl.launcher import versions
+from sweeprl.search_spaces import SearchSpace
+from sweeprl.sweeps.budget import Clock, SweepBudget
+from sweeprl.sweeps.confirmation import Confirmation, candidates, ranking
+from sweeprl.sweeps.entries import Entry, entries_of
+from sweeprl.sweeps.pruners import make_pruner
+from sweeprl.sweeps.result import winner_and_default
+from sweeprl.sweeps.seeds import CONFIRMATION_SEEDS
+from sweeprl.trials import MemoryReporter, Trial
+from sweeprl.trials.budget import learning_starts
+
+CASES: dict[str, dict[str, Any]] = {
+    "dqn-cartpole": dict(frame="DQN", env="CartPole-v1", steps=20_000, worst=0.0),
+    "dqn-acrobot": dict(frame="DQN", env="Acrobot-v1", steps=20_000, worst=-500.0),
+    "sac-pendulum": dict(frame="SAC", env="Pendulum-v1", steps=8_000, worst=-1800.0),
+}
+FOLDER = RESULTS / "strategies"
+FEWEST_UNSEEN = 4
+"""Seeds on which a winner is judged at least."""
+
+
+# ---- training
+
+
+def base_of(case: str, root_dir: Path) -> TrialConfig:
+    """The generated config, with 20 reports and no evaluations on the way."""
+    settings = CASES[case]
+    config = sweeprl.generate_algorithm_config(settings["frame"])
+    config = sweeprl.generate_env_config("torch", config, env_name=settings["env"])
+    plain = sweeprl.generate_training_config(
+        root_dir=str(root_dir), config=config, max_env_steps=settings["steps"], logger=[],
+        max_episodes=10**9, report_every_env_steps=settings["steps"] // 20,
+        evaluation=dict(episodes=1, every_env_steps=None, final_episodes=1),
+    )  # fmt: skip
+    return TrialConfig.of(plain)
+
+
+def train(case: str, num_configs: int, num_seeds: int) -> None:
+    """Trains all configs on all seeds; the first config is the generated one."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        base = base_of(case, Path(folder))
+        space, rng = SearchSpace.of_config(base), random.Random(0)
+        drawn = [space.resolve(base, space.sample(rng)) for _ in range(num_configs - 1)]
+        params: list[dict[str, Any]] = [{}, *drawn]
+        reporters = [[MemoryReporter() for _ in range(num_seeds)] for _ in params]
+        trials = (
+            Trial(
+                merge(base, {**own, "seed": seed, "root_dir": f"{folder}/{number}/{seed}"}),
+                reporters[number][seed],
+            )
+            for number, own in enumerate(params)
+            for seed in range(num_seeds)
+        )
+        LanesExecutor(num_configs * num_seeds).run(trials)
+    every = base.report_every_env_steps
+    steps = np.arange(every, CASES[case]["steps"] + 1, every)
+    curves = [
+        [[one.scores.get(int(step), np.nan) for step in steps] for one in own] for own in reporters
+    ]
+    scores = [[score_of(one) for one in own] for own in reporters]
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    told = dict(device=device, seconds=round(time.monotonic() - began, 1), versions=versions())
+    FOLDER.mkdir(exist_ok=True)
+    np.savez_compressed(
+        FOLDER / f"{case}.npz",
+        params=np.array(json.dumps(params)),
+        told=np.array(json.dumps(told)),
+        steps=steps,
+        curves=np.round(np.array(curves, np.float32), 1),
+        scores=np.round(np.array(scores, np.float32), 2),
+    )
+    print(told, Bank.load(case).summary())
+
+
+def score_of(reporter: MemoryReporter) -> float:
+    """NaN where a trial has diverged."""
+    assert reporter.outcome is not None
+    assert reporter.outcome.status in ("finished", "failed")
+    score = reporter.outcome.score
+    is_known = reporter.outcome.status == "finished" and score is not None
+    return score if is_known and score is not None else np.nan
+
+
+@dataclass(frozen=True)
+class Bank:
+    """What was trained: C configs on S seeds, with T reports."""
+
+    case: str
+    steps: np.ndarray
+    """Environment steps of the reports, `(T,)`."""
+    curves: np.ndarray
+    """Scores on the grid, `(C, S, T)`; NaN before the first episode has ended."""
+    scores: np.ndarray
+    """At the end, `(C, S)`; NaN where a trial has diverged."""
+
+    @classmethod
+    def load(cls, case: str) -> Bank:
+        """Reads it."""
+        with np.load(FOLDER / f"{case}.npz") as file:
+            return cls(case, file["steps"], file["curves"], file["scores"])
+
+    @property
+    def budget(self) -> int:
+        """Environment steps of a trial."""
+        return int(self.steps[-1])
+
+    def worth(self, config: int, seeds: Any) -> float:
+        """Mean score on some seeds."""
+        found = self.scores[config, seeds]
+        return float(np.where(np.isnan(found), CASES[self.case]["worst"], found).mean())
+
+    def summary(self) -> dict[str, float]:
+        """What the configs are worth on all seeds, and how far seeds of one config lie apart."""
+        means = np.sort([self.worth(config, slice(None)) for config in range(len(self.scores))])
+        return {
+            "default": round(self.worth(0, slice(None)), 1),
+            "median": round(float(np.median(means)), 1),
+            "best tenth": round(float(means[-len(means) // 10]), 1),
+            "best": round(float(means[-1]), 1),
+            "deviation between seeds": round(float(np.nanmean(np.nanstd(self.scores, axis=1))), 1),
+        }
+
+
+# ---- replaying
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How a search spends its environment steps."""
+
+    pruner: str
+    confirmation: float
+    """Share of the budget."""
+    lanes: int
+    """Trials at once."""
+
+    def __str__(self) -> str:
+        return f"{self.pruner}, {self.confirmation:.0%} confirmed, {self.lanes} at once"
+
+
+def replay(bank: Bank, base: TrialConfig, strategy: Strategy, trials: int, draw: int) -> Outcome:
+    """One search, and its confirmation."""
+    # The same for all strategies, and different for the numbers of trials.
+    rng = np.random.default_rng([draw, trials, zlib.crc32(bank.case.encode())])
+    order = [0, *(1 + rng.permutation(len(bank.scores) - 1))]
+    seeds = rng.permutation(bank.scores.shape[1])
+    budget = SweepBudget(env_steps=trials * bank.budget, confirmation=strategy.confirmation)
+    found = search(bank, base, strategy, budget, trials, order, int(seeds[0]))
+    num_runs = budget.confirmation_runs(found, bank.budget)
+    chosen = candidates(found, trials, num_runs) if num_runs else []
+    runs = confirm(bank, base, budget, chosen, num_runs, order, seeds[1:-FEWEST_UNSEEN])
+    standings = ranking(runs, found)
+    winner, _ = winner_and_default(found, standings)
+    if winner is None:  # all trials failed
+        return Outcome(CASES[bank.case]["worst"], CASES[bank.case]["worst"], len(found), 0)
+    claimed = standings[0].value if standings else winner.score
+    assert claimed is not None
+    num_seen = 1 + max((run.trial.user_attrs["used"] for run in runs), default=0)
+    return Outcome(
+        bank.worth(order[winner.number], seeds[num_seen:]),
+        claimed,
+        len(found),
+        sum(entry.state == "finished" for entry in found),
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a replay ended."""
+
+    worth: float
+    claimed: float
+    """What the sweep itself would say."""
+    num_trials: int
+    num_whole: int
+    """Trials that were not stopped."""
+
+
+def search(
+    bank: Bank,
+    base: TrialConfig,
+    strategy: Strategy,
+    budget: SweepBudget,
+    trials: int,
+    order: list[int],
+    seed: int,
+) -> list[Entry]:
+    """Trials in lock-step, and others in the place of those that end."""
+    starts = learning_starts(base)
+    pruner = make_pruner(strategy.pruner, bank.budget, int(bank.steps[0]), starts, trials)
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.RandomSampler(0), pruner=pruner
+    )
+    running: list[tuple[optuna.Trial, int]] = []
+    entries: list[Entry] = []
+    is_changed = True
+    while is_changed or running:
+        if is_changed:
+            entries = entries_of(study.get_trials(deepcopy=False))
+        while (
+            is_changed
+            and len(running) < strategy.lanes
+            and len(entries) < len(order)
+            and budget.allows_search(entries, 0.0, bank.budget)
+        ):
+            trial = study.ask()
+            trial.set_user_attr("is_default", trial.number == 0)
+            running.append((trial, 0))
+            entries = entries_of(study.get_trials(deepcopy=False))
+        num_before = len(running)
+        running = [
+            (trial, place + 1)
+            for trial, place in running
+            if not is_over(bank, study, trial, order[trial.number], seed, place)
+        ]
+        is_changed = len(running) < num_before
+    return entries_of(study.get_trials(deepcopy=False))
+
+
+def is_over(
+    bank: Bank, study: optuna.Study, trial: optuna.Trial, config: int, seed: int, place: int
+) -> bool:
+    """Trains until the next report; whether the trial ends there."""
+    score, step = float(bank.curves[config, seed, place]), int(bank.steps[place])
+    if not np.isnan(score):
+        trial.report(score, step)
+    if place + 1 < len(bank.steps):
+        if np.isnan(score) or not trial.should_prune():
+            return False
+        trial.set_user_attr("outcome", {"status": "pruned", "env_steps": step})
+        study.tell(trial, state=TrialState.PRUNED)
+        return True
+    final = float(bank.scores[config, seed])
+    status = "failed" if np.isnan(final) else "finished"
+    trial.set_user_attr("outcome", {"status": status, "env_steps": step})
+    if status == "failed":
+        study.tell(trial, state=TrialState.FAIL)
+    else:
+        study.tell(trial, final)
+    return True
+
+
+def confirm(
+    bank: Bank,
+    base: TrialConfig,
+    budget: SweepBudget,
+    chosen: list[Entry],
+    num_runs: int,
+    order: list[int],
+    seeds: np.ndarray,
+) -> list[Entry]:
+    """Runs of the best, one after the other; fewer where the bank has no more seeds."""
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
+    if not chosen:
+        return []
+    stage = Confirmation(base, chosen, num_runs, Path(), budget, Clock())
+    runs: list[Entry] = []
+    while stage.wants_more(runs):
+        stage.enqueue(study, runs)
+        run = study.ask()
+        used = int(run.user_attrs["seed"]) - base.seed - CONFIRMATION_SEEDS
+        if used >= len(seeds):
+            run.set_user_attr("candidate", None)
+            break
+        run.set_user_attr("used", used + 1)
+        score = float(bank.scores[order[run.user_attrs["candidate"]], seeds[used]])
+        status = "failed" if np.isnan(score) else "finished"
+        run.set_user_attr("outcome", {"status": status, "env_steps": bank.budget})
+        if status == "failed":
+            study.tell(run, state=TrialState.FAIL)
+        else:
+            study.tell(run, score)
+        runs = entries_of(study.get_trials(deepcopy=False))
+    return runs
+
+
+STRATEGIES = [
+    *(Strategy("none", share, 16) for share in (0.0, 0.15, 0.3, 0.45)),
+    *(Strategy("asha", share, 16) for share in (0.0, 0.15, 0.3, 0.45)),
+    *(Strategy("median", 0.3, lanes) for lanes in (2, 16)),
+    *(Strategy("percentile", 0.3, lanes) for lanes in (2, 16)),
+    *(Strategy("patient", 0.3, lanes) for lanes in (2, 16)),
+    *(Strategy("hyperband", 0.3, lanes) for lanes in (2, 16)),
+]
+"""With two processes, and with lanes. ASHA goes by the order in which trials come to a rung, which is
+the same with any number at once."""
+
+
+def replay_all(case: str, trials: int, draws: int, processes: int) -> dict[str, Any]:
+    """A row: for each strategy the outcomes of all draws."""
+    bank = Bank.load(case)
+    base = base_of(case, Path("unused"))
+    row: dict[str, Any] = dict(case=case, trials=trials, draws=draws, bank=bank.summary())
+    with multiprocessing.get_context("spawn").Pool(processes, quieten) as pool:
+        for strategy in STRATEGIES:
+            one = partial(replay, bank, base, strategy, trials)
+            outcomes = pool.map(one, range(draws), chunksize=10)
+            row[str(strategy)] = dict(
+                worth=[round(o.worth, 2) for o in outcomes],
+                claimed=round(float(np.mean([o.claimed for o in outcomes])), 1),
+                num_trials=round(float(np.mean([o.num_trials for o in outcomes])), 1),
+                num_whole=round(float(np.mean([o.num_whole for o in outcomes])), 1),
+            )
+            print(strategy, np.mean(row[str(strategy)]["worth"]).round(1), flush=True)
+    return row
+
+
+def quieten() -> None:
+    """Optuna tells of every trial."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    torch.set_num_threads(1)
+
+
+# ---- the table
+
+
+def table() -> None:
+    """Prints a line for each strategy; differences are to the first one, within each draw."""
+    rows = [json.loads(line) for line in (RESULTS / "strategies.jsonl").read_text().splitlines()]
+    print(
+        "| case | trials | strategy | worth | difference, 95 % interval | claimed | begun | whole |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        names = [
+            name for name, found in row.items() if isinstance(found, dict) and "worth" in found
+        ]
+        first = np.array(row[names[0]]["worth"])
+        for name in names:
+            worth = np.array(row[name]["worth"])
+            mean = (worth - first).mean()
+            margin = 1.96 * (worth - first).std(ddof=1) / len(worth) ** 0.5
+            cells = [
+                row["case"], row["trials"], name, f"{worth.mean():.1f}",
+                f"{mean:+.1f} ± {margin:.1f}", row[name]["claimed"], row[name]["num_trials"],
+                row[name]["num_whole"],
+            ]  # fmt: skip
+            print("| " + " | ".join(map(str, cells)) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("train", "replay", "table"))
+    parser.add_argument("--case", choices=CASES, default="dqn-cartpole")
+    parser.add_argument("--configs", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, action="append", help="whose steps a search may use")
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--save", action="store_true", help="append to results/strategies.jsonl")
+    options = parser.parse_args()
+    if options.what == "train":
+        train(options.case, options.configs, options.seeds)
+    elif options.what == "replay":
+        for trials in options.trials or [16, 64]:
+            row = replay_all(options.case, trials, options.draws, options.processes)
+            show(row, "strategies", options.save)
+    else:
+        table()
+
+
+if __name__ == "__main__":
+    main()
