@@ -38,3 +38,18 @@ def test_what_is_spared_can_be_imported_afterwards():
     )
     found = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert found == "[2.] [0.08 1.   0.08]\n"
+
+
+@pytest.mark.parametrize("wish", ["signal import lfilter", "signal.windows import hamming"])
+def test_who_wants_more_of_what_is_spared_meanwhile_gets_it(wish):
+    code = (
+        "from sweeprl.lightning import _spared\n"
+        "import sys\n"
+        "with _spared('scipy.signal', 'hamming'):\n"
+        "    import scipy.signal\n"
+        "    print(scipy.signal.hamming)\n"
+        f"    from scipy.{wish}\n"
+        "print(sys.modules['scipy.signal'].__file__[-11:])"
+    )
+    found = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert found == "None\n__init__.py\n"
