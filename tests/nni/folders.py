@@ -72,21 +72,20 @@ gym.register("NaN-v0", entry_point=Broken, max_episode_steps=500)
 """An environment NaN-v0 whose rewards are no numbers."""
 
 
-_PORTS = itertools.count(20_000, 2)  # NNI also takes the next one for trials on other machines
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+_PORTS = itertools.count(20_000 + 1_000 * (_WORKER % 12), 2)
+"""Every second one, since NNI also takes the next for trials on other machines. None of those that
+the system gives, 32768 and above on Linux: that of a closed socket goes to the next that asks."""
 
 
 def free_port() -> int:
-    """One that this test alone has.
-
-    The system would give the port of a closed socket to the next one that asks, another test's
-    perhaps: none of those that it gives (32768 and above on Linux) are taken here.
-    """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    """One that no other test of this run has."""
     for port in _PORTS:
         with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", 1_000 * worker + port))
-            return 1_000 * worker + port
-    raise AssertionError("no port is free")
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError  # the ports never end
 
 
 def write_folder(folder: Path, trial: str = QUICK, **settings) -> Path:

@@ -43,14 +43,17 @@ def params(experiment) -> list[float]:
     ]
 
 
-class LoadingServer(BaseHTTPRequestHandler):
+class LoadingServer(HTTPServer):
     """Answers as NNI's manager does, which has loaded its interface at the sixth request."""
 
     num_requests = 0
 
+
+class LoadingAnswers(BaseHTTPRequestHandler):
     def do_GET(self):
-        LoadingServer.num_requests += 1
-        text = b'{"status": "INITIALIZED"}' if self.num_requests > 5 else b"INITIALIZING"
+        self.server.num_requests += 1
+        is_loaded = self.server.num_requests > 5
+        text = b'{"status": "INITIALIZED"}' if is_loaded else b"INITIALIZING"
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -63,13 +66,13 @@ class LoadingServer(BaseHTTPRequestHandler):
 def test_a_manager_may_take_its_time_to_start(monkeypatch):
     monkeypatch.setattr(launcher, "_check_rest_server", launcher._check_rest_server)  # put back
     monkeypatch.setattr(launcher.time, "sleep", lambda _: None)
-    with HTTPServer(("127.0.0.1", free_port()), LoadingServer) as server:
+    with LoadingServer(("127.0.0.1", free_port()), LoadingAnswers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(ValueError, match="Expecting value"):
             launcher._check_rest_server(server.server_port)
         starting._be_patient()
         launcher._check_rest_server(server.server_port)
-        assert LoadingServer.num_requests == 6
+        assert server.num_requests == 6
         server.shutdown()
 
 

@@ -16,8 +16,9 @@ from typing import Any
 __all__ = ["main"]
 
 _TRIES = 30
-"""A second apart, until the manager answers. NNI makes three, which are over on a busy machine
-before its server has loaded what answers; until then it says what is no JSON."""
+"""A second apart, until the manager answers. NNI gives it three seconds, which are over on a busy
+machine before its server has loaded what answers; until then it says what is no JSON. How long, NNI
+lets nobody choose from outside."""
 
 
 def main() -> None:
