@@ -83,7 +83,11 @@ class _Course:
 
 
 def make_pruner(
-    name: str | BasePruner, budget: int, every: int, learning_starts: int, num_trials: int
+    name: str | BasePruner,
+    budget: int,
+    every: int,
+    learning_starts: int,
+    num_trials: int | None,
 ) -> BasePruner:
     """Makes the pruner that `name` stands for.
 
@@ -106,7 +110,8 @@ def make_pruner(
         budget: environment steps of a whole trial.
         every: environment steps between two reports.
         learning_starts: environment steps before the first update.
-        num_trials: of the sweep; so few that none could be compared are not pruned.
+        num_trials: of the sweep, where it is given; so few that none could be compared are not
+            pruned.
 
     Raises:
         UnknownNameError: no pruner has that name.
@@ -128,7 +133,7 @@ def make_pruner(
             "`0 < report_every_env_steps <= max_env_steps` must hold where trials are pruned, but "
             f"got report_every_env_steps={every}, max_env_steps={budget}."
         )
-    if num_trials <= STARTUP_TRIALS:
+    if num_trials is not None and num_trials <= STARTUP_TRIALS:
         return NopPruner()
     return _MAKERS[name](_Course(budget, every, learning_starts))
 
@@ -136,7 +141,7 @@ def make_pruner(
 def pruner_for(
     base: TrialConfig,
     name: str | BasePruner,
-    num_trials: int,
+    num_trials: int | None,
     *,
     is_lanes: bool = False,
     num_objectives: int = 1,
@@ -147,7 +152,7 @@ def pruner_for(
         base: what is tuned.
         name: as `make_pruner` takes it, or `auto`: `default_pruner`, where there is something to
             be pruned by.
-        num_trials: of the sweep.
+        num_trials: of the sweep; None where its budget is one of steps or of time.
         is_lanes: whether trials are trained as lanes.
         num_objectives: how many scores a trial has.
 
@@ -167,24 +172,25 @@ def pruner_for(
     return make_pruner(name, budget, every, learning_starts(base), num_trials)
 
 
-def default_pruner(num_trials: int, is_lanes: bool) -> str:
+def default_pruner(num_trials: int | None, is_lanes: bool) -> str:
     """Returns the name of the pruner that suits a sweep.
 
-    benchmarks/strategies.py replays searches from four thousand trainings: with the steps of 16
-    trials ASHA finds better winners than the median, in lanes and with two processes; with those of
-    64 the median is as good or better, where it has anything to compare with: lanes run so many
-    trials at once that it lacks that for the first of them. With 256 nothing gains, as measured on
-    one synthetic landscape.
+    Where the number of trials is given, what a pruner saves is time, and what it stops cannot win:
+    ASHA, which lets a few trials through, finds worse winners than the median, which stops those
+    that are clearly behind. Where environment steps or time are given, further trials come of what
+    is saved, and lanes run so many trials at once that the median has nothing to compare the first
+    of them with; ASHA has. Measured for the steps of 16 and 64 trials: benchmarks/README.md, "How a
+    search should spend its steps". From 256 on a pruner gained nothing on a synthetic landscape.
 
     Args:
-        num_trials: of the sweep.
+        num_trials: of the sweep; None where it may begin as many as its steps or its time allow.
         is_lanes: whether trials are trained as lanes, in lock-step.
 
-    >>> default_pruner(16, is_lanes=False), default_pruner(64, is_lanes=False)
-    ('asha', 'median')
+    >>> default_pruner(64, is_lanes=True), default_pruner(None, is_lanes=True)
+    ('median', 'asha')
     """
-    if is_lanes or num_trials <= 16:
-        return "asha"
+    if num_trials is None:
+        return "asha" if is_lanes else "median"
     return "median" if num_trials < 256 else "none"
 
 

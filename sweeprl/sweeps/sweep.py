@@ -243,7 +243,7 @@ class Sweep:
         return pruner_for(
             self.base,
             self._pruner,
-            self._budget.trials or 64,
+            self._budget.trials,
             is_lanes=is_in_lanes,
             num_objectives=len(self._objectives),
         )

@@ -63,7 +63,7 @@ def opened_study(
     with importable([config_folder]):
         space.check(base)
         make_sampler = sampler_for(space, settings.sampler)
-        pruner = pruner_for(base, settings.pruner, profile.get("maxTrialNumber") or 64)
+        pruner = pruner_for(base, settings.pruner, profile.get("maxTrialNumber"))
     with opened_search(folder, base, space, config_folder, settings.storage) as attempts:
         study = attempts.study
         seed = base.seed if settings.seed is None else settings.seed
