@@ -5,7 +5,8 @@
 
 Each trial is 10,000 steps of DQN on CartPole-v1 with stable-baselines3's defaults; the tuner draws
 at random, so that no tuner's own time is in the figure. The rate is over the time from the first
-trial's start to the last one's end, as NNI notes them; the worker's own start is within it.
+trial's start to the last one's end, as NNI notes them; the worker's own start is within it. Where
+a trial's time goes is told by the moments at which NNI's database has its reports.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import argparse
 import json
 import os
 import platform
+import sqlite3
 import statistics
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from nni_experiments import versions, write
 from rows import RESULTS, show
@@ -25,9 +29,10 @@ from rows import RESULTS, show
 from sweeprl.executors.capacity import num_cores
 
 KINDS = ("bare", "cold", "warm")
+STAGES = ("to the first report", "to the last report", "to the end", "idle")
 
 
-def measure(kind: str, trials: int, concurrency: int, steps: int) -> dict[str, float]:
+def measure(kind: str, trials: int, concurrency: int, steps: int) -> dict[str, Any]:
     from sweeprl.nni import create, watch
     from sweeprl.nni.reading.listing import find
 
@@ -44,6 +49,7 @@ def measure(kind: str, trials: int, concurrency: int, steps: int) -> dict[str, f
         from sweeprl.nni.running.experiments import stop
 
         stop(experiment.id)
+        reports = reports_of(experiment.folder)
     began = min(job["startTime"] for job in jobs) / 1000
     ended = max(job["endTime"] for job in jobs) / 1000
     succeeded = sum(job["status"] == "SUCCEEDED" for job in jobs)
@@ -52,23 +58,69 @@ def measure(kind: str, trials: int, concurrency: int, steps: int) -> dict[str, f
         "trials_per_minute": round(60 * trials / (ended - began), 2),
         "seconds": round(ended - began, 1),
         "seconds_to_first_trial": round(began - asked_at, 1),
+        "stages": stages(jobs, reports, concurrency),
     }
 
 
+def reports_of(folder: Path) -> dict[str, list[float]]:
+    """When each trial's reports came, in seconds since 1970."""
+    found: dict[str, list[float]] = {}
+    query = "SELECT trialJobId, timestamp FROM MetricData WHERE type = 'PERIODICAL' ORDER BY 2"
+    with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database:
+        for job, moment in database.execute(query):
+            found.setdefault(job, []).append(moment / 1000)
+    return found
+
+
+def stages(
+    jobs: list[dict[str, Any]], reports: dict[str, list[float]], concurrency: int
+) -> dict[str, float]:
+    """Seconds of a trial in each of its stages: medians; and what cores idle, for each trial."""
+    began = {job["trialJobId"]: job["startTime"] / 1000 for job in jobs}
+    ended = {job["trialJobId"]: job["endTime"] / 1000 for job in jobs}
+    whole = max(ended.values()) - min(began.values())
+    used = sum(ended[job] - began[job] for job in began)
+    seconds = (
+        statistics.median(reports[job][0] - began[job] for job in began),
+        statistics.median(reports[job][-1] - reports[job][0] for job in began),
+        statistics.median(ended[job] - reports[job][-1] for job in began),
+        (concurrency * whole - used) / len(jobs),
+    )
+    return {name: round(value, 2) for name, value in zip(STAGES, seconds, strict=True)}
+
+
 def table() -> None:
+    """Prints a line for each kind; it is compared with `bare` under the same versions only."""
     rows = [json.loads(line) for line in (RESULTS / "nni_speed.jsonl").read_text().splitlines()]
-    print("| at once | trials | kind | trials per minute: min, median, max | times bare | runs |")
-    print("|---|---|---|---|---|---|")
-    for concurrency, trials in sorted({(row["concurrency"], row["trials"]) for row in rows}):
-        own = [r for r in rows if (r["concurrency"], r["trials"]) == (concurrency, trials)]
-        rates = {k: [row[k]["trials_per_minute"] for row in own if k in row] for k in KINDS}
-        for kind, found in rates.items():
+    print(
+        "| torch | at once | trials | kind | trials per minute | times bare | " + " | ".join(STAGES)
+    )
+    print("|---" * (6 + len(STAGES)) + "|")
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        key = (row["versions"]["torch"], row["concurrency"], row["trials"])
+        groups.setdefault(key, []).append(row)
+    for key, own in sorted(groups.items()):
+        for kind in KINDS:
+            found = [row[kind] for row in own if kind in row]
             if found:
-                middle = statistics.median(found)
-                spread = ", ".join(f"{value:.1f}" for value in (min(found), middle, max(found)))
-                ratio = f"{middle / statistics.median(rates['bare']):.2f}"
-                cells = (concurrency, trials, kind, spread, ratio, len(found))
+                middle = rate(found)
+                bare = [row["bare"] for row in own if "bare" in row]
+                times = f"{middle / rate(bare):.2f}" if bare else ""
+                told = found[-1].get("stages", {})
+                cells = (
+                    *key,
+                    kind,
+                    round(middle, 1),
+                    times,
+                    *(told.get(one, "") for one in STAGES),
+                )
                 print("| " + " | ".join(map(str, cells)) + " |")
+
+
+def rate(found: list[dict[str, Any]]) -> float:
+    """The median of some runs."""
+    return statistics.median(one["trials_per_minute"] for one in found)
 
 
 def main() -> None:

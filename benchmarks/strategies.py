@@ -6,11 +6,12 @@
 
 `train` draws configs from a frame's space, trains each on the same seeds as lanes, and keeps every
 score on the grid of reports in `results/strategies/CASE.npz`. `replay` has searches take their
-trials and confirmation runs from there, hundreds of times: with the pruners, the choice of what is
-confirmed, and the confirmation of `sweeprl sweep`. What a winner is worth is the mean score of its
-config on seeds that neither search nor confirmation has seen. All strategies have the same
-environment steps and draw the same trials on the same seeds in each repetition, so that they are
-compared in pairs. The sampler has no part in it: trials are drawn at random.
+trials and confirmation runs from there, hundreds of times: with the budgets, the pruners, the choice
+of what is confirmed, and the confirmation of `sweeprl sweep`, one seed for each trial. What a winner
+is worth is the mean score of its config on seeds that neither search nor confirmation has seen. All
+strategies draw the same trials on the same seeds in each repetition, so that they are compared in
+pairs, and have the same environment steps, except where trials are counted: then a pruner saves
+steps. The sampler has no part in it: trials are drawn at random.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -172,9 +173,18 @@ class Strategy:
     """Share of the budget."""
     lanes: int
     """Trials at once."""
+    counts: Literal["steps", "trials"] = "steps"
+    """What the budget is one of: as many trials as the steps allow, or so many trials."""
 
     def __str__(self) -> str:
-        return f"{self.pruner}, {self.confirmation:.0%} confirmed, {self.lanes} at once"
+        budget = "" if self.counts == "steps" else "; trials counted"
+        return f"{self.pruner}, {self.confirmation:.0%} confirmed, {self.lanes} at once{budget}"
+
+    def budget(self, trials: int, env_steps: int) -> SweepBudget:
+        """That of a sweep."""
+        if self.counts == "trials":
+            return SweepBudget(trials=trials, confirmation=self.confirmation)
+        return SweepBudget(env_steps=trials * env_steps, confirmation=self.confirmation)
 
 
 def replay(bank: Bank, base: TrialConfig, strategy: Strategy, trials: int, draw: int) -> Outcome:
@@ -183,15 +193,19 @@ def replay(bank: Bank, base: TrialConfig, strategy: Strategy, trials: int, draw:
     rng = np.random.default_rng([draw, trials, zlib.crc32(bank.case.encode())])
     order = [0, *(1 + rng.permutation(len(bank.scores) - 1))]
     seeds = rng.permutation(bank.scores.shape[1])
-    budget = SweepBudget(env_steps=trials * bank.budget, confirmation=strategy.confirmation)
-    found = search(bank, base, strategy, budget, trials, order, int(seeds[0]))
+    budget = strategy.budget(trials, bank.budget)
+    found = search(bank, base, strategy, budget, order, int(seeds[0]), draw)
     num_runs = budget.confirmation_runs(found, bank.budget)
-    chosen = candidates(found, trials, num_runs) if num_runs else []
+    chosen = candidates(found, budget.trials or len(found), num_runs)
+    if budget.confirmation and budget.env_steps is None:
+        num_runs = max(num_runs, len(chosen))
+    if num_runs < len(chosen) or not any(entry.state == "finished" for entry in chosen):
+        chosen = []
     runs = confirm(bank, base, budget, chosen, num_runs, order, seeds[1:-FEWEST_UNSEEN])
     standings = ranking(runs, found)
     winner, _ = winner_and_default(found, standings)
     if winner is None:  # all trials failed
-        return Outcome(CASES[bank.case]["worst"], CASES[bank.case]["worst"], len(found), 0)
+        return Outcome(CASES[bank.case]["worst"], CASES[bank.case]["worst"], len(found), 0, 0)
     claimed = standings[0].value if standings else winner.score
     assert claimed is not None
     num_seen = 1 + max((run.trial.user_attrs["used"] for run in runs), default=0)
@@ -200,6 +214,7 @@ def replay(bank: Bank, base: TrialConfig, strategy: Strategy, trials: int, draw:
         claimed,
         len(found),
         sum(entry.state == "finished" for entry in found),
+        sum(entry.env_steps for entry in [*found, *runs]),
     )
 
 
@@ -213,6 +228,8 @@ class Outcome:
     num_trials: int
     num_whole: int
     """Trials that were not stopped."""
+    env_steps: int
+    """Of search and confirmation."""
 
 
 def search(
@@ -220,15 +237,18 @@ def search(
     base: TrialConfig,
     strategy: Strategy,
     budget: SweepBudget,
-    trials: int,
     order: list[int],
     seed: int,
+    draw: int,
 ) -> list[Entry]:
     """Trials in lock-step, and others in the place of those that end."""
     starts = learning_starts(base)
-    pruner = make_pruner(strategy.pruner, bank.budget, int(bank.steps[0]), starts, trials)
+    pruner = make_pruner(strategy.pruner, bank.budget, int(bank.steps[0]), starts, budget.trials)
     study = optuna.create_study(
-        direction="maximize", sampler=optuna.samplers.RandomSampler(0), pruner=pruner
+        study_name=f"{bank.case} {draw}",  # Hyperband draws brackets from it
+        direction="maximize",
+        sampler=optuna.samplers.RandomSampler(0),
+        pruner=pruner,
     )
     running: list[tuple[optuna.Trial, int]] = []
     entries: list[Entry] = []
@@ -299,7 +319,6 @@ def confirm(
         run = study.ask()
         used = int(run.user_attrs["seed"]) - base.seed - CONFIRMATION_SEEDS
         if used >= len(seeds):
-            run.set_user_attr("candidate", None)
             break
         run.set_user_attr("used", used + 1)
         score = float(bank.scores[order[run.user_attrs["candidate"]], seeds[used]])
@@ -317,9 +336,10 @@ STRATEGIES = [
     *(Strategy("none", share, 16) for share in (0.0, 0.15, 0.3, 0.45)),
     *(Strategy("asha", share, 16) for share in (0.0, 0.15, 0.3, 0.45)),
     *(Strategy("median", 0.3, lanes) for lanes in (2, 16)),
-    *(Strategy("percentile", 0.3, lanes) for lanes in (2, 16)),
-    *(Strategy("patient", 0.3, lanes) for lanes in (2, 16)),
     *(Strategy("hyperband", 0.3, lanes) for lanes in (2, 16)),
+    Strategy("none", 0.3, 16, "trials"),
+    *(Strategy("median", 0.3, lanes, "trials") for lanes in (2, 16)),
+    Strategy("asha", 0.3, 16, "trials"),
 ]
 """With two processes, and with lanes. ASHA goes by the order in which trials come to a rung, which is
 the same with any number at once."""
@@ -339,6 +359,7 @@ def replay_all(case: str, trials: int, draws: int, processes: int) -> dict[str, 
                 claimed=round(float(np.mean([o.claimed for o in outcomes])), 1),
                 num_trials=round(float(np.mean([o.num_trials for o in outcomes])), 1),
                 num_whole=round(float(np.mean([o.num_whole for o in outcomes])), 1),
+                env_steps=round(float(np.mean([o.env_steps for o in outcomes]))),
             )
             print(strategy, np.mean(row[str(strategy)]["worth"]).round(1), flush=True)
     return row
@@ -354,27 +375,21 @@ def quieten() -> None:
 
 
 def table() -> None:
-    """Prints a line for each strategy; differences are to the first one, within each draw."""
+    """Prints what winners are worth; differences are to the first strategy, within each draw."""
     rows = [json.loads(line) for line in (RESULTS / "strategies.jsonl").read_text().splitlines()]
-    print(
-        "| case | trials | strategy | worth | difference, 95 % interval | claimed | begun | whole |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        names = [
-            name for name, found in row.items() if isinstance(found, dict) and "worth" in found
-        ]
-        first = np.array(row[names[0]]["worth"])
-        for name in names:
-            worth = np.array(row[name]["worth"])
-            mean = (worth - first).mean()
+    heads = [f"{row['case']}, {row['trials']} trials" for row in rows]
+    print("| strategy | " + " | ".join(heads) + " |")
+    print("|---" * (1 + len(heads)) + "|")
+    for name in map(str, STRATEGIES):
+        cells = [name]
+        for row in rows:
+            worth, first = (np.array(row[str(one)]["worth"]) for one in (name, STRATEGIES[0]))
             margin = 1.96 * (worth - first).std(ddof=1) / len(worth) ** 0.5
-            cells = [
-                row["case"], row["trials"], name, f"{worth.mean():.1f}",
-                f"{mean:+.1f} ± {margin:.1f}", row[name]["claimed"], row[name]["num_trials"],
-                row[name]["num_whole"],
-            ]  # fmt: skip
-            print("| " + " | ".join(map(str, cells)) + " |")
+            difference = f"{(worth - first).mean():+.1f} ± {margin:.1f}"
+            share = row[name]["env_steps"] / row[str(STRATEGIES[0])]["env_steps"]
+            told = f"{difference}; {row[name]['claimed']:.0f}; {share:.0%}"
+            cells.append(f"{worth.mean():.1f} ({told})")
+        print("| " + " | ".join(cells) + " |")
 
 
 def main() -> None:
