@@ -61,8 +61,10 @@ class Watchman(threading.Thread):
 
     def _look(self, experiment: str) -> None:
         found = find_processes(experiment)
-        trials = [one for one in found.trials if "--config" in _command(one)]
-        self.most_trials = max(self.most_trials, len(trials))
+        trials = {one.pid: one for one in found.trials if "--config" in _command(one)}
+        # A process that a trial is about to start looks like the trial for a moment.
+        own = [one for one in trials.values() if _parent(one) not in trials]
+        self.most_trials = max(self.most_trials, len(own))
         for process in (*found.managers, *found.dispatchers, *found.trials):
             self.addresses |= _listening(process)
 
@@ -72,6 +74,13 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None
 
 
 def _listening(process: psutil.Process) -> set[str]:
