@@ -40,7 +40,7 @@ from sweeprl.executors import LanesExecutor
 from sweeprl.launcher import versions
 from sweeprl.search_spaces import SearchSpace
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.confirmation import Confirmation, candidates, ranking
+from sweeprl.sweeps.confirmation import Confirmation, planned_confirmation, ranking
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.pruners import make_pruner
 from sweeprl.sweeps.result import winner_and_default
@@ -51,7 +51,6 @@ from sweeprl.trials.budget import learning_starts
 CASES: dict[str, dict[str, Any]] = {
     "dqn-cartpole": dict(frame="DQN", env="CartPole-v1", steps=20_000, worst=0.0),
     "dqn-acrobot": dict(frame="DQN", env="Acrobot-v1", steps=20_000, worst=-500.0),
-    "sac-pendulum": dict(frame="SAC", env="Pendulum-v1", steps=8_000, worst=-1800.0),
 }
 FOLDER = RESULTS / "strategies"
 FEWEST_UNSEEN = 4
@@ -195,12 +194,7 @@ def replay(bank: Bank, base: TrialConfig, strategy: Strategy, trials: int, draw:
     seeds = rng.permutation(bank.scores.shape[1])
     budget = strategy.budget(trials, bank.budget)
     found = search(bank, base, strategy, budget, order, int(seeds[0]), draw)
-    num_runs = budget.confirmation_runs(found, bank.budget)
-    chosen = candidates(found, budget.trials or len(found), num_runs)
-    if budget.confirmation and budget.env_steps is None:
-        num_runs = max(num_runs, len(chosen))
-    if num_runs < len(chosen) or not any(entry.state == "finished" for entry in chosen):
-        chosen = []
+    chosen, num_runs = planned_confirmation(found, budget, bank.budget)
     runs = confirm(bank, base, budget, chosen, num_runs, order, seeds[1:-FEWEST_UNSEEN])
     standings = ranking(runs, found)
     winner, _ = winner_and_default(found, standings)
@@ -208,7 +202,8 @@ def replay(bank: Bank, base: TrialConfig, strategy: Strategy, trials: int, draw:
         return Outcome(CASES[bank.case]["worst"], CASES[bank.case]["worst"], len(found), 0, 0)
     claimed = standings[0].value if standings else winner.score
     assert claimed is not None
-    num_seen = 1 + max((run.trial.user_attrs["used"] for run in runs), default=0)
+    places = [place_of(run.trial.user_attrs["seed"], base) for run in runs]
+    num_seen = 1 + len(set(places))  # each config's runs begin with the first seeds
     return Outcome(
         bank.worth(order[winner.number], seeds[num_seen:]),
         claimed,
@@ -289,14 +284,24 @@ def is_over(
         trial.set_user_attr("outcome", {"status": "pruned", "env_steps": step})
         study.tell(trial, state=TrialState.PRUNED)
         return True
-    final = float(bank.scores[config, seed])
-    status = "failed" if np.isnan(final) else "finished"
-    trial.set_user_attr("outcome", {"status": status, "env_steps": step})
-    if status == "failed":
+    end(study, trial, float(bank.scores[config, seed]), step)
+    return True
+
+
+def end(study: optuna.Study, trial: optuna.Trial, score: float, env_steps: int) -> None:
+    """Tells the study of a trial that was trained to its end; NaN is one that has diverged."""
+    has_failed = bool(np.isnan(score))
+    status = "failed" if has_failed else "finished"
+    trial.set_user_attr("outcome", {"status": status, "env_steps": env_steps})
+    if has_failed:
         study.tell(trial, state=TrialState.FAIL)
     else:
-        study.tell(trial, final)
-    return True
+        study.tell(trial, score)
+
+
+def place_of(seed: int, base: TrialConfig) -> int:
+    """Which of the seeds of confirmation it is."""
+    return int(seed) - base.seed - CONFIRMATION_SEEDS
 
 
 def confirm(
@@ -317,17 +322,11 @@ def confirm(
     while stage.wants_more(runs):
         stage.enqueue(study, runs)
         run = study.ask()
-        used = int(run.user_attrs["seed"]) - base.seed - CONFIRMATION_SEEDS
-        if used >= len(seeds):
+        place = place_of(run.user_attrs["seed"], base)
+        if place >= len(seeds):
             break
-        run.set_user_attr("used", used + 1)
-        score = float(bank.scores[order[run.user_attrs["candidate"]], seeds[used]])
-        status = "failed" if np.isnan(score) else "finished"
-        run.set_user_attr("outcome", {"status": status, "env_steps": bank.budget})
-        if status == "failed":
-            study.tell(run, state=TrialState.FAIL)
-        else:
-            study.tell(run, score)
+        config = order[run.user_attrs["candidate"]]
+        end(study, run, float(bank.scores[config, seeds[place]]), bank.budget)
         runs = entries_of(study.get_trials(deepcopy=False))
     return runs
 
@@ -374,8 +373,8 @@ def quieten() -> None:
 # ---- the table
 
 
-def table() -> None:
-    """Prints what winners are worth; differences are to the first strategy, within each draw."""
+def table(reference: str) -> None:
+    """Prints what winners are worth; differences are to `reference`, within each draw."""
     rows = [json.loads(line) for line in (RESULTS / "strategies.jsonl").read_text().splitlines()]
     heads = [f"{row['case']}, {row['trials']} trials" for row in rows]
     print("| strategy | " + " | ".join(heads) + " |")
@@ -383,10 +382,10 @@ def table() -> None:
     for name in map(str, STRATEGIES):
         cells = [name]
         for row in rows:
-            worth, first = (np.array(row[str(one)]["worth"]) for one in (name, STRATEGIES[0]))
+            worth, first = (np.array(row[one]["worth"]) for one in (name, reference))
             margin = 1.96 * (worth - first).std(ddof=1) / len(worth) ** 0.5
             difference = f"{(worth - first).mean():+.1f} ± {margin:.1f}"
-            share = row[name]["env_steps"] / row[str(STRATEGIES[0])]["env_steps"]
+            share = row[name]["env_steps"] / row[reference]["env_steps"]
             told = f"{difference}; {row[name]['claimed']:.0f}; {share:.0%}"
             cells.append(f"{worth.mean():.1f} ({told})")
         print("| " + " | ".join(cells) + " |")
@@ -401,6 +400,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, action="append", help="whose steps a search may use")
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument(
+        "--reference", choices=list(map(str, STRATEGIES)), default=str(STRATEGIES[0]),
+        metavar="STRATEGY", help="what the table compares with, as it is named there",
+    )  # fmt: skip
     parser.add_argument("--save", action="store_true", help="append to results/strategies.jsonl")
     options = parser.parse_args()
     if options.what == "train":
@@ -410,7 +413,7 @@ def main() -> None:
             row = replay_all(options.case, trials, options.draws, options.processes)
             show(row, "strategies", options.save)
     else:
-        table()
+        table(options.reference)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """PyTorch Lightning, imported without what it has no use for.
 
 Lightning imports torchmetrics, and that, where SciPy is installed, the whole of scipy.signal, to
-add a name of former versions to it, `hamming`, which one metric of speech wants. That is about an
-eighth of the processor time until a trial's first step. torchmetrics is shown a module that has the
-name, and scipy.signal is imported by whoever else asks for it, without the name.
+add a name of former versions to it, `hamming`, which one metric of speech wants: in every process
+that trains, before its first step. torchmetrics is shown a module that has the name, and
+scipy.signal is imported by whoever else asks for it, without the name.
 """
 
 from __future__ import annotations

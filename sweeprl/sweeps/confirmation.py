@@ -30,7 +30,7 @@ from sweeprl.sweeps.statistics import (
     pooled_deviation,
 )
 
-__all__ = ["Confirmation", "FinalTest", "Standing", "candidates", "ranking"]
+__all__ = ["Confirmation", "FinalTest", "Standing", "candidates", "planned_confirmation", "ranking"]
 
 
 def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list[Entry]:
@@ -53,6 +53,28 @@ def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list
     chosen = ranked[:count] + _as_good(ranked[:count], ranked[count : 2 * count])
     chosen = chosen[: max(1, num_runs // 3)]
     return chosen + [e for e in entries if e.is_default and e not in chosen]
+
+
+def planned_confirmation(
+    found: Sequence[Entry], budget: SweepBudget, env_steps_per_run: int
+) -> tuple[list[Entry], int]:
+    """Returns what is confirmed after a search, and in how many runs at most.
+
+    Args:
+        found: trials of the search, all of them over.
+        budget: of the sweep.
+        env_steps_per_run: of one run.
+
+    Returns:
+        No configs where there is no budget, or no score, for it.
+    """
+    num_runs = budget.confirmation_runs(found, env_steps_per_run)
+    chosen = candidates(found, budget.trials or len(found), num_runs)
+    if budget.confirmation and budget.env_steps is None:
+        num_runs = max(num_runs, len(chosen))  # small sweeps: one each, if they have time
+    if num_runs < len(chosen) or not any(entry.state == "finished" for entry in chosen):
+        return [], num_runs
+    return chosen, num_runs
 
 
 def _as_good(chosen: Sequence[Entry], others: Sequence[Entry]) -> list[Entry]:

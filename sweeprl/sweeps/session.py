@@ -12,7 +12,7 @@ from sweeprl.config import TrialConfig
 from sweeprl.executors import Executor
 from sweeprl.sweeps.attempts import Attempts
 from sweeprl.sweeps.budget import Clock, SweepBudget
-from sweeprl.sweeps.confirmation import Confirmation, FinalTest, candidates
+from sweeprl.sweeps.confirmation import Confirmation, FinalTest, planned_confirmation
 from sweeprl.sweeps.coordinator import Coordinator
 from sweeprl.sweeps.entries import Entry, entries_of
 from sweeprl.sweeps.folder import SweepFolder, runs_name, runs_of
@@ -64,12 +64,8 @@ class Session:
         found = self._run(study, study, search)
         if self.executor.was_stopped:
             return self._result("stopped", study, found)
-        per_run = budget_of(self.base)
-        num_runs = self.budget.confirmation_runs(found, per_run)
-        chosen = candidates(found, self.budget.trials or len(found), num_runs)
-        if self.budget.confirmation and self.budget.env_steps is None:
-            num_runs = max(num_runs, len(chosen))  # small sweeps: one each, if they have time
-        if num_runs < len(chosen) or not any(entry.state == "finished" for entry in chosen):
+        chosen, num_runs = planned_confirmation(found, self.budget, budget_of(self.base))
+        if not chosen:
             if self.budget.confirmation:
                 self.progress.note("Nothing is confirmed: there is no budget, or no score, for it.")
             return self._result("finished", study, found)
