@@ -168,7 +168,8 @@ class NNIReporter(Reporter):
     """Keeps what a trial reports, and sends it to NNI; a report that fails does no harm.
 
     What NNI has is not sent again when the trial goes on after an interruption, and what did not
-    arrive is sent later.
+    arrive is sent later. A report is kept before it is sent: killed in between, the trial still
+    knows what NNI may have.
 
     Args:
         channel: to NNI.
@@ -201,6 +202,7 @@ class NNIReporter(Reporter):
             return
         self._known[env_steps] = score
         self._file.reports.append((env_steps, score))
+        self._keep()
         self._deliver()
 
     def should_stop(self) -> bool:
@@ -212,6 +214,7 @@ class NNIReporter(Reporter):
         score = outcome.score
         if outcome.status == "finished" and score is not None and math.isfinite(score):
             self._file.final = score
+            self._keep()
         for _ in range(_LAST_TRIES):
             self._retry_at = 0.0
             if self._deliver():

@@ -6,10 +6,12 @@ import errno
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +109,33 @@ def test_what_nni_has_is_not_sent_again(manager, environ, base, tmp_path):
     before = list(manager.metrics)
     assert run_proposed(base, backend_of(environ), tmp_path).status == "finished"
     assert manager.metrics == before
+
+
+def test_what_was_sent_right_before_a_kill_is_not_sent_again(
+    manager, environ, base, tmp_path, monkeypatch
+):
+    send, out = ManagerChannel.send, tmp_path / "out"
+
+    def send_and_look(self, kind, sequence, value):
+        send(self, kind, sequence, value)
+        shutil.copytree(out, tmp_path / f"killed-{len(manager.metrics)}")
+
+    def reporter_of(folder: Path) -> NNIReporter:
+        backend = backend_of(environ | {"NNI_OUTPUT_DIR": str(folder)})
+        backend.proposal(base, tmp_path)
+        return backend.reporter()
+
+    with monkeypatch.context() as watched:
+        watched.setattr(ManagerChannel, "send", send_and_look)
+        reporter = reporter_of(out)
+        reporter.report(100, 1.0)
+    reporter_of(tmp_path / "killed-1").report(100, 1.5)
+    assert [one["default"] for one in manager.values("PERIODICAL")] == [1.0]
+    with monkeypatch.context() as watched:
+        watched.setattr(ManagerChannel, "send", send_and_look)
+        reporter.finish(outcome("finished", 2.0))
+    reporter_of(tmp_path / "killed-2").finish(outcome("finished", 2.0))
+    assert [one["default"] for one in manager.values("FINAL")] == [2.0]
 
 
 def test_what_did_not_arrive_is_sent_when_the_trial_goes_on(manager, environ, base, tmp_path):
