@@ -21,6 +21,7 @@ from weakref import WeakSet
 from sweeprl.config import TrialConfig, merge
 from sweeprl.errors import ConfigError
 from sweeprl.executors import LanesExecutor
+from sweeprl.executors.capacity import num_cores
 from sweeprl.executors.feed import cohort_of_trial
 from sweeprl.nni.warm.visitor import Visitor, VisitorReporter
 from sweeprl.registry import importable
@@ -137,6 +138,7 @@ class Resident:
                 assert isinstance(backend.channel, ManagerChannel)
                 self._executor = LanesExecutor(
                     backend.channel.concurrency(),
+                    num_threads=max(1, num_cores() - 1),  # one core for NNI and trials' processes
                     say=self._log.info,
                     stays_open=lambda: not self._inbox.is_over,
                     otherwise=self._inbox.send_alone,
