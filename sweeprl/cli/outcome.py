@@ -113,7 +113,9 @@ def _span(seeds: list[int]) -> str:
 
 
 def _print_ranking(result: SweepResult) -> None:
-    titles = ["rank", "trial", "confirmed", "95 % interval", "seeds", "search", "optimism"]
+    titles = [
+        "rank", "trial", "estimate", "confirmed", "95 % interval", "seeds", "search", "optimism",
+    ]  # fmt: skip
     rows = []
     for rank, one in enumerate(result.standings, 1):
         interval = interval_text(one.interval.low, one.interval.high)
@@ -122,7 +124,8 @@ def _print_ranking(result: SweepResult) -> None:
         if is_shown:
             figures = [number(one.search_score), number(one.optimism)]
             rows.append(
-                [str(rank), name, number(one.value), interval, str(len(one.scores)), *figures]
+                [str(rank), name, number(one.estimate), number(one.value), interval]
+                + [str(len(one.scores)), *figures]
             )
     print_table(titles, rows)
 

@@ -40,7 +40,7 @@ def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list
 
     Two for up to 16 trials, five for up to 64, ten beyond that; and as many again whose intervals
     reach into that of the last of these, where the search has trained configs on several seeds and
-    so knows how much a score varies. Few runs are not spread over many configs: each gets three.
+    so knows how much a score varies. Few runs are not spread over many configs: each gets two.
     """
     whole = trained_to_the_end(entries)
     ranked = sorted(
@@ -49,9 +49,9 @@ def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list
         reverse=True,
     )
     count = 2 if num_trials <= 16 else 5 if num_trials <= 64 else 10
-    count = min(count, max(1, num_runs // 3))
+    count = min(count, max(1, num_runs // 2))
     chosen = ranked[:count] + _as_good(ranked[:count], ranked[count : 2 * count])
-    chosen = chosen[: max(1, num_runs // 3)]
+    chosen = chosen[: max(1, num_runs // 2)]
     return chosen + [e for e in entries if e.is_default and e not in chosen]
 
 
@@ -100,11 +100,22 @@ class Standing:
     search_score: float | None
     scores: tuple[float, ...]
     """On seeds that the search never used; a failed run counts as the worst of all runs."""
+    search_scores: tuple[float, ...] = ()
+    """On each seed of the search; empty where it has not trained the config to the end."""
 
     @property
     def value(self) -> float:
-        """Interquartile mean of the scores."""
+        """Interquartile mean of the scores: what the config is worth, as the search had no part."""
         return float(interquartile_mean(self.scores))
+
+    @property
+    def estimate(self) -> float:
+        """Interquartile mean of all scores, the search's too, which the configs are ranked by.
+
+        Of several configs that a search has found, its scores still tell the better one: that all
+        are too good is no reason to prefer one of them.
+        """
+        return float(interquartile_mean((*self.scores, *self.search_scores)))
 
     @property
     def interval(self) -> Interval:
@@ -120,7 +131,7 @@ class Standing:
 
 
 def ranking(runs: Sequence[Entry], candidates: Sequence[Entry]) -> list[Standing]:
-    """Ranks the configs that were confirmed, the best first.
+    """Ranks the configs that were confirmed by their estimates, the best first.
 
     Args:
         runs: entries of the confirmation study.
@@ -142,11 +153,17 @@ def ranking(runs: Sequence[Entry], candidates: Sequence[Entry]) -> list[Standing
             entry.is_default,
             entry.score if _is_comparable(entry, latest) else None,
             tuple(scores[entry.number]),
+            _search_scores(entry) if _is_comparable(entry, latest) else (),
         )
         for entry in candidates
         if entry.number in scores
     ]
-    return sorted(standings, key=lambda standing: standing.value, reverse=True)
+    return sorted(standings, key=lambda standing: standing.estimate, reverse=True)
+
+
+def _search_scores(entry: Entry) -> tuple[float, ...]:
+    scores = tuple(entry.scores.values())
+    return scores if scores or entry.score is None else (entry.score,)
 
 
 def _is_comparable(entry: Entry, latest_generation: int) -> bool:
@@ -248,16 +265,18 @@ class Confirmation(Stage):
         All have the same noise here, pooled: a few seeds of one config say too little about it.
         """
         standings = ranking(runs, self.candidates)
-        noise = pooled_deviation([standing.scores for standing in standings]) or 0.0
+        scores = [(*standing.scores, *standing.search_scores) for standing in standings]
+        noise = pooled_deviation(scores)
+        if noise is None:
+            return [standing.number for standing in standings]
+        best, num_best = standings[0], len(scores[0])
 
-        def lead(standing: Standing) -> float:
-            return standings[0].value - standing.value
+        def may_be_best(standing: Standing, num: int) -> bool:
+            margin = 1.96 * noise * (1 / num_best + 1 / num) ** 0.5
+            return bool(best.estimate - standing.estimate <= margin)
 
-        def margin(standing: Standing) -> float:
-            one, other = len(standings[0].scores), len(standing.scores)
-            return float(1.96 * noise * (1 / one + 1 / other) ** 0.5)
-
-        return [one.number for one in standings if lead(one) <= margin(one)]
+        pairs = zip(standings, map(len, scores), strict=True)
+        return [standing.number for standing, num in pairs if may_be_best(standing, num)]
 
     def label(self, job: Job) -> str:
         """The candidate and the seed."""

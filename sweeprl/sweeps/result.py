@@ -115,6 +115,7 @@ def _plain(standing: Standing) -> dict[str, Any]:
     return {
         "trial": standing.number,
         "is_default": standing.is_default,
+        "estimate": standing.estimate,
         "iqm": standing.value,
         "interval": [interval.low, interval.high] if is_known else None,
         "scores": list(standing.scores),
@@ -166,6 +167,7 @@ def result_of(
     winner, default = winner_and_default(search, standings)
     compared = {entry.number: entry for entry in (winner, default) if entry is not None}
     tested = ranking(tests, list(compared.values()))
+    tested.sort(key=lambda standing: standing.value, reverse=True)  # the search has no part in it
     config = None
     if winner is not None:
         own = {"seed": base.seed + TEST_SEEDS, "root_dir": "best"}

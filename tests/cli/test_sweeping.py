@@ -412,7 +412,7 @@ def test_a_search_is_confirmed_afterwards(sweep, cli, tmp_path):
     assert result.code == 0, result.err
     assert "confirmation: 0/3 runs" in result.err
     assert re.search(r"^confirmed +\d", result.out, re.MULTILINE)
-    assert re.search(r"^rank +trial +confirmed", result.out, re.MULTILINE)
+    assert re.search(r"^rank +trial +estimate +confirmed", result.out, re.MULTILINE)
     count = len(list((tmp_path / "sweep" / "confirmation").iterdir()))
     assert 2 <= count <= 3
     result = cli("confirm", "sweep", "--executor", "in-process", "--runs", 3, "--json")

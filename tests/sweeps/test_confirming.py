@@ -35,9 +35,9 @@ def test_a_stored_search_is_confirmed_as_a_sweep_would_have(searched, tmp_path):
     assert not read_sweep(folder).result.is_confirmed
     executor = FakeExecutor()
     result = confirm(folder, executor=executor)
-    assert {config.seed for config in executor.trained} == set(range(1000, 1000 + 2))
+    assert {config.seed for config in executor.trained} == {1000}
     assert result.is_confirmed
-    assert result.num_runs == len(executor.trained) == 4  # two for each of two configs
+    assert result.num_runs == len(executor.trained) == 3  # the best two, and trial 0
     assert read_sweep(folder).result.standings == result.standings
     assert all("/confirmation/" in config.root_dir for config in executor.trained)
     (tmp_path / "sweep").rename(tmp_path / "other")
@@ -50,7 +50,7 @@ def test_a_confirmation_goes_on_where_it_was_stopped(searched):
     assert confirm(folder, executor=FakeExecutor(stop_after=2)).status == "stopped"
     executor = FakeExecutor()
     result = confirm(folder, executor=executor)
-    assert (result.status, len(executor.trained), result.num_runs) == ("finished", 2, 4)
+    assert (result.status, len(executor.trained), result.num_runs) == ("finished", 1, 3)
 
 
 def test_more_runs_are_added_for_those_that_may_be_the_best(searched):

@@ -369,7 +369,8 @@ def test_the_best_are_confirmed_and_the_given_config_is_among_them():
     assert [e.number for e in candidates(found, 64, 27)] == [63, 62, 61, 60, 59, 0]
     assert [e.number for e in candidates(found, 16, 7)] == [63, 62, 0]
     assert [e.number for e in candidates(found, 256, 110)][:3] == [63, 62, 61]
-    assert [e.number for e in candidates(found, 64, 4)] == [63, 0]
+    assert [e.number for e in candidates(found, 64, 4)] == [63, 62, 0]
+    assert [e.number for e in candidates(found, 64, 3)] == [63, 0]
 
 
 def test_those_whose_intervals_overlap_are_confirmed_too():
@@ -385,9 +386,9 @@ def confirmation(base, found, num_runs, tmp_path):
 
 
 def test_runs_go_to_all_and_then_to_those_that_may_be_the_best(base, tmp_path):
-    stage = confirmation(base, [entry_of(n, 1.0) for n in (3, 2, 1)], 12, tmp_path)
-    runs = []
     means = {1: 90.0, 2: 88.0, 3: 10.0}
+    stage = confirmation(base, [entry_of(n, means[n]) for n in (3, 2, 1)], 12, tmp_path)
+    runs = []
     while stage.wants_more(runs):
         candidate, seed = stage._next(runs)
         runs.append(run_of(candidate, seed, means[candidate] + 8 * (seed % 2)))
@@ -399,7 +400,7 @@ def test_runs_go_to_all_and_then_to_those_that_may_be_the_best(base, tmp_path):
 
 
 def test_further_runs_of_confirmation_can_be_trained_together(base, tmp_path):
-    stage = confirmation(base, [entry_of(n, 1.0) for n in (2, 1)], 20, tmp_path)
+    stage = confirmation(base, [entry_of(n, 50.0) for n in (2, 1)], 20, tmp_path)
     runs = [run_of(n, 1000 + k, 50.0 + 9 * (k % 2)) for n in (1, 2) for k in range(6)]
     while stage.wants_more(runs):
         candidate, seed = stage._next(runs)
@@ -419,6 +420,24 @@ def test_a_failed_run_counts_as_the_worst_of_all():
     best, other = ranking(runs, found)
     assert best.scores == (50.0, 50.0, 40.0)
     assert other.scores == (40.0, 40.0, 40.0)
+
+
+def test_the_search_has_a_say_in_the_ranking_and_none_in_what_a_config_is_worth():
+    found = [entry_of(1, 20.0), entry_of(2, 50.0, scores=(40.0, 60.0))]
+    runs = [run_of(1, 1000, 32.0), run_of(2, 1000, 30.0)]
+    best, other = ranking(runs, found)
+    assert (best.number, best.value) == (2, 30.0)
+    assert best.estimate == pytest.approx(30 / 6 + 40 * 2 / 3 + 60 / 6)
+    assert (other.number, other.value, other.estimate) == (1, 32.0, 26.0)
+
+
+def test_all_may_be_the_best_where_nothing_tells_how_much_scores_vary(base, tmp_path):
+    trial = optuna.trial.create_trial(value=1.0, user_attrs={"generation": 0})
+    found = [Entry(n, "finished", trial) for n in (1, 2)]  # scores of a part of a training
+    trial = optuna.trial.create_trial(value=1.0, user_attrs={"generation": 1})
+    found.append(Entry(3, "finished", trial))
+    stage = confirmation(base, found, 12, tmp_path)
+    assert stage.contenders([run_of(1, 1000, 9.0), run_of(2, 1000, 1.0)]) == [1, 2]
 
 
 def test_two_runs_tell_no_interval():
