@@ -1,11 +1,13 @@
 """What a sweep costs beside the training: the coordinator, starting up, a worker for each trial.
 
     python benchmarks/sweep_overhead.py --save
+    python benchmarks/sweep_overhead.py --postgresql --save    # the coordinator, on a server
 
 Coordinator: a sweep whose executor trains nothing, on SQLite, beside bare Optuna that asks, reports
-and tells the same on stock SQLite and on the storage of sweeprl; random sampler, no pruner, 5
+and tells the same on its stock storage and on the storage of sweeprl; random sampler, no pruner, 5
 parameters, 20 reports a trial. `--at-once` trials are open at the same time, as with so many
-workers.
+workers. With `--postgresql` all use a database each on one PostgreSQL server, which is started for
+it on this machine and does not wait for the disk (fsync off).
 Start: from the command `sweeprl sweep` to the first report, whose interval is one environment step.
 Worker: the wall-clock of a trial of 300 steps in a warm worker, and in a process of its own.
 """
@@ -18,12 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 from rows import show
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the servers of the tests
 
 import sweeprl
 from sweeprl.executors import ProcessExecutor
@@ -79,22 +84,49 @@ class NoTraining:
         pass
 
 
-def of_sweep(folder: Path, trials: int, at_once: int) -> float:
+Place = Callable[[str], str]
+"""Address of a new database of that name."""
+
+
+@contextmanager
+def files() -> Iterator[Place]:
+    """SQLite."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield lambda name: f"sqlite:///{folder}/{name}.db"
+
+
+@contextmanager
+def postgresql() -> Iterator[Place]:
+    """A server of its own, on a loopback port."""
+    from tests.sweeps.servers import PostgreSQL, running
+
+    with running(PostgreSQL) as server:
+
+        def place(name: str) -> str:
+            server.create(name)
+            return server.url(name)
+
+        yield place
+
+
+def of_sweep(address: str, trials: int, at_once: int) -> float:
     base = config_of("unused")
-    sweep = Sweep(
-        base, SearchSpace.of_config(base).only(*KEYS), trials, root_dir=folder / "sweep",
-        sampler="random", pruner="none", confirmation=0.0, executor=NoTraining(at_once),
-    )  # fmt: skip
-    started = time.perf_counter()
-    sweep.run()
-    return time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as folder:
+        sweep = Sweep(
+            base, SearchSpace.of_config(base).only(*KEYS), trials, root_dir=Path(folder) / "sweep",
+            sampler="random", pruner="none", confirmation=0.0, executor=NoTraining(at_once),
+            storage=None if address.startswith("sqlite") else address,
+        )  # fmt: skip
+        started = time.perf_counter()
+        sweep.run()
+        return time.perf_counter() - started
 
 
-def of_optuna(folder: Path, trials: int, at_once: int, is_stock: bool) -> float:
+def of_optuna(address: str, trials: int, at_once: int, is_stock: bool) -> float:
     space = SearchSpace.of_config(config_of("unused")).only(*KEYS)
     started = time.perf_counter()
-    path = folder / f"optuna-{is_stock}.db"
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path}") if is_stock else open_storage(path)
+    stock = address.replace("postgresql:", "postgresql+psycopg:")
+    storage = optuna.storages.RDBStorage(stock) if is_stock else open_storage(address)
     study = optuna.create_study(
         storage=storage, direction="maximize", sampler=optuna.samplers.RandomSampler(),
         pruner=optuna.pruners.NopPruner(),
@@ -118,20 +150,21 @@ def of_optuna(folder: Path, trials: int, at_once: int, is_stock: bool) -> float:
     return seconds
 
 
-def coordinator(trials: int, at_once: int) -> dict[str, Any]:
+def coordinator(database: str, place: Place, trials: int, at_once: int) -> dict[str, Any]:
     """Milliseconds for each trial, its 20 reports included."""
-    cost: dict[str, Callable[[Path], float]] = {
-        "sweeprl": lambda folder: of_sweep(folder, trials, at_once),
-        "optuna_same_storage": lambda folder: of_optuna(folder, trials, at_once, False),
-        "optuna_stock_sqlite": lambda folder: of_optuna(folder, trials, at_once, True),
+    cost: dict[str, Callable[[str], float]] = {
+        "sweeprl": lambda address: of_sweep(address, trials, at_once),
+        "optuna_same_storage": lambda address: of_optuna(address, trials, at_once, False),
+        "optuna_stock": lambda address: of_optuna(address, trials, at_once, True),
     }
-    found = {}
-    for name, run in cost.items():
-        with tempfile.TemporaryDirectory() as folder:
-            found[name] = round(1000 * run(Path(folder)) / trials, 1)
-    ratio = found["sweeprl"] / found["optuna_stock_sqlite"]
+    found = {
+        name: round(1000 * run(place(f"{name}_{at_once}")) / trials, 1)
+        for name, run in cost.items()
+    }
+    ratio = found["sweeprl"] / found["optuna_stock"]
     return dict(
-        what="coordinator", trials=trials, at_once=at_once, milliseconds_per_trial=found,
+        what="coordinator", database=database, trials=trials, at_once=at_once,
+        milliseconds_per_trial=found,
         trials_per_minute=round(60_000 / found["sweeprl"]), ratio_to_stock_optuna=round(ratio, 2),
     )  # fmt: skip
 
@@ -187,13 +220,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=96)
     parser.add_argument("--at-once", type=int, nargs="*", default=[2, 8])
+    parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for at_once in arguments.at_once:
-        show(coordinator(arguments.trials, at_once), "sweep_overhead", arguments.save)
-    show(worker(), "sweep_overhead", arguments.save)
-    show(start(), "sweep_overhead", arguments.save)
+    database = "postgresql" if arguments.postgresql else "sqlite"
+    with postgresql() if arguments.postgresql else files() as place:
+        for at_once in arguments.at_once:
+            row = coordinator(database, place, arguments.trials, at_once)
+            show(row, "sweep_overhead", arguments.save)
+    if not arguments.postgresql:
+        show(worker(), "sweep_overhead", arguments.save)
+        show(start(), "sweep_overhead", arguments.save)
 
 
 if __name__ == "__main__":

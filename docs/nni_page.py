@@ -11,11 +11,13 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -61,13 +63,13 @@ def photograph(port: int, picture: Path, num_curves: int, seconds: float = 60.0)
             tab = (By.XPATH, "//button[contains(., 'Intermediate result')]")
             WebDriverWait(browser, 20).until(lambda _: browser.find_elements(*tab))[0].click()
             WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.TAG_NAME, "canvas"))
-            browser.execute_async_script(
-                "setTimeout(arguments[0], 1500)"
-            )  # curves are drawn slowly
+            time.sleep(1.5)  # curves are drawn slowly
             return int(browser.execute_script(COLOURS)) >= num_curves
 
+        slow = (TimeoutException, StaleElementReferenceException)  # the page is asked again
+        wait = WebDriverWait(browser, seconds, poll_frequency=5.0, ignored_exceptions=slow)
         try:
-            WebDriverWait(browser, seconds, poll_frequency=5.0).until(shows_curves)
+            wait.until(shows_curves)
         finally:
             browser.save_screenshot(str(picture))
 

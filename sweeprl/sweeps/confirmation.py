@@ -40,7 +40,8 @@ def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list
 
     Two for up to 16 trials, five for up to 64, ten beyond that; and as many again whose intervals
     reach into that of the last of these, where the search has trained configs on several seeds and
-    so knows how much a score varies. Few runs are not spread over many configs: each gets two.
+    so knows how much a score varies. Few runs are not spread over many configs: there are at most
+    half as many as runs, beside the one that was given.
     """
     whole = trained_to_the_end(entries)
     ranked = sorted(
@@ -101,19 +102,20 @@ class Standing:
     scores: tuple[float, ...]
     """On seeds that the search never used; a failed run counts as the worst of all runs."""
     search_scores: tuple[float, ...] = ()
-    """On each seed of the search; empty where it has not trained the config to the end."""
+    """On each seed of the search; empty where they have no say: it has not trained the config to
+    the end, or a run on a fresh seed has failed."""
 
     @property
     def value(self) -> float:
-        """Interquartile mean of the scores: what the config is worth, as the search had no part."""
+        """Interquartile mean of the scores: what the config is worth."""
         return float(interquartile_mean(self.scores))
 
     @property
     def estimate(self) -> float:
-        """Interquartile mean of all scores, the search's too, which the configs are ranked by.
+        """Interquartile mean of all scores, the search's too.
 
-        Of several configs that a search has found, its scores still tell the better one: that all
-        are too good is no reason to prefer one of them.
+        It is too good, as all that was chosen is; among configs that were chosen in the same way it
+        tells the better one more surely than the fresh seeds alone.
         """
         return float(interquartile_mean((*self.scores, *self.search_scores)))
 
@@ -130,35 +132,49 @@ class Standing:
         return None if self.search_score is None else self.search_score - self.value
 
 
-def ranking(runs: Sequence[Entry], candidates: Sequence[Entry]) -> list[Standing]:
-    """Ranks the configs that were confirmed by their estimates, the best first.
+def ranking(
+    runs: Sequence[Entry], candidates: Sequence[Entry], *, with_search: bool = True
+) -> list[Standing]:
+    """Ranks the configs that were trained on fresh seeds, the best first.
+
+    What the search has found is ranked by its estimate; the config that was given comes before all
+    that did no better than it on the fresh seeds, since it was not chosen for its luck.
 
     Args:
-        runs: entries of the confirmation study.
+        runs: entries of the confirmation study, or of the final test.
         candidates: entries of the search.
+        with_search: whether the search's scores have a part in it.
     """
     numbers = {entry.number for entry in candidates}
     over = [run for run in runs if run.is_over and _candidate(run) in numbers]
     worst = min((run.score for run in over if run.score is not None), default=None)
     if worst is None:
         return []
-    latest = max(entry.generation or 0 for entry in candidates)
     scores: dict[int | None, list[float]] = {}
     for run in over:
         score = worst if run.score is None else run.score
         scores.setdefault(_candidate(run), []).append(score)
-    standings = [
-        Standing(
+    trained = [entry for entry in candidates if entry.number in scores]
+    latest = max(entry.generation or 0 for entry in trained)
+    failed = {_candidate(run) for run in over if run.score is None}
+    found: list[Standing] = []
+    given: list[Standing] = []
+    for entry in trained:
+        is_comparable = _is_comparable(entry, latest)
+        has_say = with_search and is_comparable and entry.number not in failed
+        standing = Standing(
             entry.number,
             entry.is_default,
-            entry.score if _is_comparable(entry, latest) else None,
+            entry.score if is_comparable else None,
             tuple(scores[entry.number]),
-            _search_scores(entry) if _is_comparable(entry, latest) else (),
+            _search_scores(entry) if has_say else (),
         )
-        for entry in candidates
-        if entry.number in scores
-    ]
-    return sorted(standings, key=lambda standing: standing.estimate, reverse=True)
+        (given if entry.is_default else found).append(standing)
+    found.sort(key=lambda standing: standing.estimate, reverse=True)
+    for one in given:
+        worse = (place for place, other in enumerate(found) if other.value <= one.value)
+        found.insert(next(worse, len(found)), one)
+    return found
 
 
 def _search_scores(entry: Entry) -> tuple[float, ...]:

@@ -166,8 +166,7 @@ def result_of(
     standings = ranking(runs, search)
     winner, default = winner_and_default(search, standings)
     compared = {entry.number: entry for entry in (winner, default) if entry is not None}
-    tested = ranking(tests, list(compared.values()))
-    tested.sort(key=lambda standing: standing.value, reverse=True)  # the search has no part in it
+    tested = ranking(tests, list(compared.values()), with_search=False)
     config = None
     if winner is not None:
         own = {"seed": base.seed + TEST_SEEDS, "root_dir": "best"}

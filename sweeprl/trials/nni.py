@@ -223,6 +223,7 @@ class NNIReporter(Reporter):
 
     def _deliver(self) -> bool:
         """Sends what is left; whether NNI has it all."""
+        before = self._file.num_delivered, self._file.is_final_delivered
         try:
             self._send_all()
         except OSError as error:
@@ -235,7 +236,8 @@ class NNIReporter(Reporter):
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             return False
         finally:
-            self._keep()
+            if before != (self._file.num_delivered, self._file.is_final_delivered):
+                self._keep()
         return True
 
     def _keep(self) -> None:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs Chromium and its driver")
 def test_the_page_shows_the_curves_of_trials_that_run(home, tmp_path, monkeypatch):
+    pytest.importorskip("selenium")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     folder = tmp_path / "dqn-tpe"
     shutil.copytree(ROOT / "nni_configs" / "dqn-tpe", folder)

@@ -429,6 +429,35 @@ def test_the_search_has_a_say_in_the_ranking_and_none_in_what_a_config_is_worth(
     assert (best.number, best.value) == (2, 30.0)
     assert best.estimate == pytest.approx(30 / 6 + 40 * 2 / 3 + 60 / 6)
     assert (other.number, other.value, other.estimate) == (1, 32.0, 26.0)
+    assert [one.number for one in ranking(runs, found, with_search=False)] == [1, 2]
+
+
+@pytest.mark.parametrize("fresh, order", [(31.0, [0, 2, 1]), (29.0, [2, 0, 1])])
+def test_only_what_does_better_on_fresh_seeds_comes_before_the_given_config(fresh, order):
+    found = [entry_of(0, 10.0), entry_of(1, 40.0), entry_of(2, 60.0)]
+    runs = [run_of(0, 1000, fresh), run_of(1, 1000, 20.0), run_of(2, 1000, 30.0)]
+    assert [one.number for one in ranking(runs, found)] == order
+
+
+def test_the_search_has_no_say_where_a_run_has_failed():
+    found = [entry_of(1, 400.0), entry_of(2, 120.0)]
+    failed = optuna.trial.create_trial(
+        state=TrialState.FAIL, user_attrs={"candidate": 1, "seed": 1000, "outcome": {}}
+    )
+    best, other = ranking([Entry(9, "failed", failed), run_of(2, 1000, 90.0)], found)
+    assert (best.number, best.estimate) == (2, 105.0)
+    assert (other.number, other.scores, other.estimate) == (1, (90.0,), 90.0)
+
+
+def test_scores_of_another_generation_have_no_say(base, tmp_path):
+    def member(number, generation, state="finished"):
+        attributes = {"generation": generation}
+        trial = optuna.trial.create_trial(value=99.0, user_attrs=attributes)
+        return Entry(number, state, trial)
+
+    found = [member(1, 1), member(2, 0), member(3, 2, "running")]  # the last one is not confirmed
+    runs = [run_of(1, 1000, 9.0), run_of(2, 1000, 50.0)]
+    assert [one.search_scores for one in ranking(runs, found)] == [(99.0,), ()]
 
 
 def test_all_may_be_the_best_where_nothing_tells_how_much_scores_vary(base, tmp_path):

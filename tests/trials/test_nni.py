@@ -134,6 +134,9 @@ def test_what_was_sent_right_before_a_kill_is_not_sent_again(
     with monkeypatch.context() as watched:
         watched.setattr(ManagerChannel, "send", send_and_look)
         reporter.finish(outcome("finished", 2.0))
+    kept = NNITrialFile.load(tmp_path / "killed-2")
+    assert kept is not None
+    assert kept.final == 2.0
     reporter_of(tmp_path / "killed-2").finish(outcome("finished", 2.0))
     assert [one["default"] for one in manager.values("FINAL")] == [2.0]
 
