@@ -24,19 +24,20 @@ PROBLEMS = {
 }
 """Frame, environment and environment steps of each trial."""
 
-SEARCHES = {
-    "tpe": {"tuner": "TPE"},
-    "tpe-medianstop": {"tuner": "TPE", "assessor": "Medianstop"},
-    "evolution": {"tuner": "Evolution"},
-    "pbt": {"tuner": "PBT"},
-}
-
 MACHINE = Remote([Machine("USER", "HOST")], python_dir="/home/USER/venv/bin")
 """To be filled in: another machine, reached over SSH."""
 
+HERE = {"python": "python"}
+"""Whichever the experiment is created with."""
 
-EXTRA = {"dqn-optuna": ("dqn", {"tuner": "Optuna", "assessor": "Optuna"})}
-"""Further experiments: problem and search."""
+SEARCHES = {
+    "tpe": {"tuner": "TPE", **HERE},
+    "tpe-medianstop": {"tuner": "TPE", "assessor": "Medianstop", **HERE},
+    "tpe-remote": {"tuner": "TPE", "remote": MACHINE},
+    "evolution": {"tuner": "Evolution", **HERE},
+    "pbt": {"tuner": "PBT", **HERE},
+    "optuna": {"tuner": "Optuna", "assessor": "Optuna", **HERE},
+}
 
 
 def config_of(frame: str, env_name: str, max_env_steps: int) -> TrialConfig:
@@ -59,28 +60,8 @@ def write_all(folder: Path) -> None:
             space = SearchSpace.of_config(config)
             if search == "pbt":  # agents are handed on, whose networks must fit
                 space = space.for_lanes(config)
-            write_experiment(
-                config,
-                folder / f"{problem}-{search}",
-                space,
-                **settings,
-                python="python",  # whichever the experiment is created with
-                overwrite=True,
-            )
-    write_experiment(
-        config_of(*PROBLEMS["dqn"]),
-        folder / "dqn-tpe-remote",
-        remote=MACHINE,
-        overwrite=True,
-    )
-    for name, (problem, settings) in EXTRA.items():
-        write_experiment(
-            config_of(*PROBLEMS[problem]),
-            folder / name,
-            **settings,
-            python="python",
-            overwrite=True,
-        )
+            path = folder / f"{problem}-{search}"
+            write_experiment(config, path, space, **settings, overwrite=True)
 
 
 if __name__ == "__main__":
