@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 from sweeprl.config import check_applied
@@ -39,3 +40,10 @@ def labels(experiment: Experiment) -> dict[str, dict]:
         for job in experiment.manager._get("/trial-jobs")
         if job.get("hyperParameters")
     }
+
+
+def listeners(pids: set[int]) -> list[str]:
+    """Where processes listen, from ss."""
+    lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    its = [line for line in lines.splitlines() if any(f"pid={pid}," in line for pid in pids)]
+    return [line.split()[3] for line in its]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,6 +17,7 @@ from sweeprl.nni.running import starting
 from sweeprl.nni.running.experiments import create, resume, stop
 from sweeprl.nni.running.processes import find_processes
 from sweeprl.nni.writing import platforms
+from tests.nni.checking import listeners
 from tests.nni.folders import PATIENT, free_port, write_folder
 
 
@@ -26,13 +26,6 @@ def wait_for(condition, seconds=30.0):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def listeners(pids: set[int]) -> list[str]:
-    """Where processes listen, from ss."""
-    lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
-    its = [line for line in lines.splitlines() if any(f"pid={pid}," in line for pid in pids)]
-    return [line.split()[3] for line in its]
 
 
 def params(experiment) -> list[float]:

@@ -120,3 +120,7 @@ def test_an_experiment_is_stopped_resumed_and_read_as_a_sweep(home, base, tmp_pa
     assert json.loads(again.out)["same"], again.out
     imported = cli("nni", "import", experiment.id)
     assert "0 new, 5 known before" in imported.out
+    confirmed = cli("confirm", root, "--runs", 3, "--executor", "in-process")
+    assert confirmed.code == 0, confirmed.err
+    assert re.search(r"^confirmed +\d", confirmed.out, re.MULTILINE)
+    assert read_sweep(root).result.is_confirmed

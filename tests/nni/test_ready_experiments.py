@@ -25,6 +25,7 @@ from sweeprl.nni.reading.database import ExperimentDatabase
 from sweeprl.nni.reading.listing import find
 from sweeprl.nni.running.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
+from tests.nni.checking import listeners
 from tests.nni.folders import free_port
 
 READY = Path(__file__).parents[2] / "nni_configs" / "dqn-tpe"
@@ -140,6 +141,9 @@ def test_nnis_own_ways_run_the_same_folder(home, small_copy, how):
     databases = (home / "nni-experiments").glob("*/db")  # `_latest` is a link to one of them
     (experiment,) = {find(database.parent.resolve().name) for database in databases}
     try:
+        found = find_processes(experiment.id)
+        its = {process.pid for group in found for process in group}
+        assert listeners(its) == [f"127.0.0.1:{port}"]
         give_up_at = time.monotonic() + 200
         while experiment.manager.status()[0] != "DONE":
             assert time.monotonic() < give_up_at

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from sweeprl.cli.reading import read_sweep
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import create, watch, write_experiment
+from sweeprl.nni.reading.database import ExperimentDatabase
 from sweeprl.nni.reading.listing import Experiment, find
 from sweeprl.nni.running.processes import find_processes
 from sweeprl.nni.studies.importing import import_experiment
@@ -174,6 +178,42 @@ def test_a_trial_goes_on_when_the_manager_was_killed(home, base, tmp_path):
         assert steps == sorted(set(steps))
         assert (steps[-1], kept.is_final_delivered) == (6000, True)
         assert TrialFolder(folder).load_record().status == "finished"
+        assert delivered(experiment, "PERIODICAL", folder.name) == steps  # each once
+        assert delivered(experiment, "FINAL", folder.name) == [6000]
+    for job in ExperimentDatabase(experiment.folder).jobs():
+        assert job.witness is not None
+        assert job.repaired == job.witness.proposal
+
+
+def delivered(experiment: Experiment, kind: str, trial: str) -> list[int]:
+    """Environment steps of the metrics that NNI has of a trial, as they came."""
+    query = (
+        "SELECT data FROM MetricData WHERE type = ? AND trialJobId = ? ORDER BY timestamp, rowid"
+    )
+    with closing(sqlite3.connect(ExperimentDatabase(experiment.folder).file)) as database:
+        return [
+            json.loads(json.loads(data))["env_steps"]
+            for (data,) in database.execute(query, (kind, trial))
+        ]
+
+
+def test_trials_and_experiments_end_when_their_time_is_over(home, base, tmp_path):
+    experiment = begun(
+        base.model_copy(update={"max_env_steps": 10**6}),
+        tmp_path / "experiment",
+        trialConcurrency=1,
+        maxTrialDuration="12s",
+        maxExperimentDuration="5s",
+    )
+    outcome = watch(experiment.id, print)
+    assert outcome.status == "done"
+    assert outcome.reason == "its time is over; 1 of 20 trials have begun"
+    assert not find_processes(experiment.id)
+    (job,) = ExperimentDatabase(experiment.folder).jobs()
+    assert job.status == "USER_CANCELED"
+    record = TrialFolder(job.folder).load_record()
+    assert (record.status, TrialFolder(job.folder).last.exists()) == ("stopped", True)
+    assert 0 < record.env_steps < 10**6
 
 
 def _has_trials(experiment: Experiment) -> bool:

@@ -162,13 +162,19 @@ class Watchdog:
         if status in STOPPING:
             return self._ended()
         if status == "DONE":
-            return self._outcome("done", "all trials have ended")
+            return self._outcome("done", self._why_done(len(jobs)))
         if self._has_no_more(status, jobs):
             raised = search_error(self._experiment.folder, self._experiment.began_at)
             if raised is not None:
                 return self._outcome("failed", f"its tuner cannot go on: {raised}")
             return self._outcome("done", "the tuner has no more trials to propose")
         return self._trouble(status, errors)
+
+    def _why_done(self, num_begun: int) -> str:
+        most = self._experiment.manager.profile().get("params", {}).get("maxTrialNumber")
+        if most is not None and num_begun < most:
+            return f"its time is over; {num_begun} of {most} trials have begun"
+        return "all trials have ended"
 
     def _ended(self) -> Outcome | str:
         if cannot_train(self._experiment.folder, self._experiment.began_at):
