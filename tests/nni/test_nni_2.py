@@ -1,4 +1,4 @@
-"""A whole experiment with NNI 2.10.1, laid over the NNI that is installed."""
+"""Whole experiments with NNI 2.10.1, laid over the NNI that is installed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 
 import sweeprl
 from sweeprl import TrialConfig
+from sweeprl.cli.reading import read_sweep
+from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import write_experiment
+from sweeprl.nni.running.processes import find_processes
 from tests.nni.checking import SPACE, check_parameters
 from tests.nni.folders import free_port
+from tests.nni.test_optuna_experiment import PRUNER, TRIAL
+from tests.nni.test_ready_experiments import Watchman
 
 PACKAGES = ["nni==2.10.1", "typeguard==2.13.3"]
 
@@ -55,10 +61,8 @@ def jobs_of(folder: Path) -> dict[str, tuple[str, dict]]:
     return found
 
 
-def test_trials_train_with_their_own_parameters(environ, home, small_config, tmp_path):
-    base = TrialConfig.of({**small_config("DQN"), "report_every_env_steps": 100})
-    folder = tmp_path / "experiment"
-    write_experiment(base, folder, SPACE, tuner="Random", trials=3, concurrency=2)
+def created(folder: Path, environ: dict[str, str]) -> str:
+    """Runs an experiment to its end; returns what was said."""
     command = [sys.executable, "-m", "sweeprl", "nni", "create", str(folder)]
     ended = subprocess.run(
         [*command, "--port", str(free_port())],
@@ -69,8 +73,16 @@ def test_trials_train_with_their_own_parameters(environ, home, small_config, tmp
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "3 trials: 3 succeeded" in ended.stdout
-    experiment = home / "nni-experiments" / re.search(r"experiment +(\w+)", ended.stdout)[1]
+    return ended.stdout
+
+
+def test_trials_train_with_their_own_parameters(environ, home, small_config, tmp_path):
+    base = TrialConfig.of({**small_config("DQN"), "report_every_env_steps": 100})
+    folder = tmp_path / "experiment"
+    write_experiment(base, folder, SPACE, tuner="Random", trials=3, concurrency=2)
+    said = created(folder, environ)
+    assert "3 trials: 3 succeeded" in said
+    experiment = home / "nni-experiments" / re.search(r"experiment +(\w+)", said)[1]
     assert "2.10.1" in subprocess.check_output(
         [sys.executable, "-c", "import nni; print(nni.__version__)"], env=environ, text=True
     )
@@ -84,3 +96,36 @@ def test_trials_train_with_their_own_parameters(environ, home, small_config, tmp
         assert [at for at, _ in kept.reports] == [100, 200, 300, 400, 500, 600]
         assert TrialFolder(own).load_record().status == "finished"
     assert len({shown["learning_rate"] for _, shown in jobs.values()}) == 3
+
+
+def test_optuna_proposes_and_prunes(environ, home, small_config, tmp_path):
+    plain = {**small_config("DQN"), "report_every_env_steps": 250, "max_env_steps": 4000}
+    folder = tmp_path / "experiment"
+    files = write_experiment(
+        TrialConfig.of(plain), folder, SPACE, tuner="Optuna", assessor="Optuna", trials=5
+    )
+    (folder / "trial.py").write_text(TRIAL)
+    (folder / "stopping.py").write_text(PRUNER)
+    content = yaml.safe_load(files.config.read_text())
+    content["trialCommand"] = f"{sys.executable} trial.py"
+    content["assessor"]["classArgs"] = {"pruner": "stopping:StopTwo"}
+    files.config.write_text(yaml.safe_dump(content))
+    watchman = Watchman(home)
+    watchman.start()
+    said = created(folder, environ)
+    watchman.is_over.set()
+    watchman.join()
+    assert "5 trials: 1 failed, 1 stopped, 3 succeeded" in said
+    assert watchman.addresses == {"127.0.0.1"}
+    identity = re.search(r"experiment +(\w+)", said)[1]
+    assert not find_processes(identity)
+    experiment = home / "nni-experiments" / identity
+    ends = sorted(event for event, _ in jobs_of(experiment).values())
+    assert ends == ["EARLY_STOPPED", "FAILED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]
+    reading = read_sweep(experiment / "sweep")
+    states = {entry.number: entry.state for entry in reading.search}
+    assert states == {0: "finished", 1: "failed", 2: "pruned", 3: "finished", 4: "finished"}
+    for entry in reading.search:
+        own = TrialFolder(reading.folder_of(entry))
+        if own.record.exists():
+            check_applied(own.load_config(), entry.params)
