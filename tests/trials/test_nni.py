@@ -210,6 +210,38 @@ def test_a_full_disk_does_not_end_the_training(
     assert [one["default"] for one in manager.values("PERIODICAL")] == [1.0, 2.0]
 
 
+def test_numbers_become_what_the_config_has_where_no_space_is_known(
+    manager, environ, base, tmp_path
+):
+    manager.space = None
+    manager.proposal.clear()
+    manager.proposal.update(batch_size=16.0, learning_rate=1)  # as NNI writes 16 and 1.0
+    assert run_proposed(base, backend_of(environ), tmp_path).status == "finished"
+    trained = TrialFolder(tmp_path / "out").load_config().frame_config
+    assert (trained.batch_size, trained.learning_rate) == (16, 1.0)
+    assert (type(trained.batch_size), type(trained.learning_rate)) == (int, float)
+
+
+def test_a_report_that_the_library_cannot_send_does_not_hurt_the_training(
+    base, tmp_path, monkeypatch, caplog
+):
+    import nni
+
+    def raise_error(metric):
+        raise RuntimeError("the pipe is broken")
+
+    monkeypatch.setattr(nni, "report_intermediate_result", raise_error)
+    sent = []
+    monkeypatch.setattr(nni, "report_final_result", sent.append)
+    file = NNITrialFile("exp", "abcde")
+    reporter = NNIReporter(LibraryChannel(), file, tmp_path)
+    reporter.report(100, 1.0)
+    assert "did not take a report: the pipe is broken" in caplog.text
+    monkeypatch.setattr(nni, "report_intermediate_result", sent.append)
+    reporter.finish(outcome("finished", 2.0))
+    assert [metric["default"] for metric in sent] == [1.0, 2.0]
+
+
 def _no_room(path, text):
     raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -70,9 +70,9 @@ def check_together(
         is_remote: whether trials run on other machines.
 
     Raises:
-        ConfigError: a generation waits for a final result of each of its trials, and NNI's tuner
-            raises where a stopped one has none; or agents would be handed on through a folder that
-            other machines do not have.
+        ConfigError: NNI tells its tuner twice that an assessor has stopped a trial, with the latest
+            report as its result and then as a failure, where this tuner raises; or agents would be
+            handed on through a folder that other machines do not have.
     """
     if tuner.get("name") != "PBT":
         return
