@@ -15,11 +15,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 import yaml
 
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
-from sweeprl.nni import stop
+from sweeprl.nni import create, stop, watch
 from sweeprl.nni.confinement import confined_environment
 from sweeprl.nni.reading.database import ExperimentDatabase
 from sweeprl.nni.reading.listing import find
@@ -28,22 +29,25 @@ from sweeprl.trials.nni import NNITrialFile
 from tests.nni.checking import listeners
 from tests.nni.folders import free_port
 
-READY = Path(__file__).parents[2] / "nni_configs" / "dqn-tpe"
+READY = Path(__file__).parents[2] / "nni_configs"
 STEPS, EVERY, TRIALS = 1200, 400, 2
 
 
-@pytest.fixture
-def small_copy(tmp_path) -> Path:
-    """The experiment with two short trials; all else is left as it is."""
-    folder = tmp_path / READY.name
-    shutil.copytree(READY, folder, ignore=shutil.ignore_patterns("__pycache__"))
+def small_copy_of(name: str, folder: Path, trials: int = TRIALS) -> Path:
+    """An experiment with a few short trials; all else is left as it is."""
+    shutil.copytree(READY / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
     base = json.loads((folder / "base.json").read_text())
     base |= {"max_env_steps": STEPS, "report_every_env_steps": EVERY}
     (folder / "base.json").write_text(json.dumps(base))
     config = yaml.safe_load((folder / "config.yml").read_text())
     assert config["trialConcurrency"] == 2
-    (folder / "config.yml").write_text(yaml.safe_dump({**config, "maxTrialNumber": TRIALS}))
+    (folder / "config.yml").write_text(yaml.safe_dump({**config, "maxTrialNumber": trials}))
     return folder
+
+
+@pytest.fixture
+def small_copy(tmp_path) -> Path:
+    return small_copy_of("dqn-tpe", tmp_path / "dqn-tpe")
 
 
 class Watchman(threading.Thread):
@@ -114,6 +118,40 @@ def test_a_ready_experiment_trains_what_it_proposes_and_listens_on_loopback_only
     assert found is not None
     assert not find_processes(found[1])
     check_trials(home / "nni-experiments" / found[1])
+
+
+def test_a_population_trains_its_agents_on(home, tmp_path, monkeypatch):
+    folder = small_copy_of("dqn-pbt", tmp_path / "dqn-pbt", trials=4)
+    config = yaml.safe_load((folder / "config.yml").read_text())
+    config["tuner"]["classArgs"]["population_size"] = 2
+    (folder / "config.yml").write_text(yaml.safe_dump(config))
+    base = json.loads((folder / "base.json").read_text())
+    base["frame_config"]["warmup_steps"] = 100
+    (folder / "base.json").write_text(json.dumps(base))
+    space = json.loads((folder / "search_space.json").read_text())
+    space.pop("warmup_steps", None)  # of as many steps as a trial has here
+    (folder / "search_space.json").write_text(json.dumps(space))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    experiment = find(create(folder, free_port()))
+    outcome = watch(experiment.id, print)
+    assert outcome.status == "done"
+    assert outcome.trials.startswith("4 trials: 4 succeeded")
+    proposals = [job.proposal for job in ExperimentDatabase(experiment.folder).jobs()]
+    pairs = [
+        [
+            Path(proposal[key]) / "last.ckpt"
+            for key in ("load_checkpoint_dir", "save_checkpoint_dir")
+        ]
+        for proposal in proposals
+    ]
+    went_on = [(parent, own) for parent, own in pairs if parent != own]
+    assert len(went_on) == 2
+    for parent, own in went_on:
+        assert 0 < num_updates(parent) < num_updates(own)
+
+
+def num_updates(checkpoint: Path) -> int:
+    return torch.load(checkpoint, weights_only=True)["learner"]["counts"][1]
 
 
 API = """\
