@@ -137,8 +137,8 @@ def ranking(
 ) -> list[Standing]:
     """Ranks the configs that were trained on fresh seeds, the best first.
 
-    What the search has found is ranked by its estimate; the config that was given comes before all
-    that did no better than it on the fresh seeds, since it was not chosen for its luck.
+    What the search has found is ranked by its estimate, but the config that was given comes between
+    what did better than it on the fresh seeds and the rest: it was not chosen for its luck.
 
     Args:
         runs: entries of the confirmation study, or of the final test.
@@ -157,8 +157,7 @@ def ranking(
     trained = [entry for entry in candidates if entry.number in scores]
     latest = max(entry.generation or 0 for entry in trained)
     failed = {_candidate(run) for run in over if run.score is None}
-    found: list[Standing] = []
-    given: list[Standing] = []
+    standings = []
     for entry in trained:
         is_comparable = _is_comparable(entry, latest)
         has_say = with_search and is_comparable and entry.number not in failed
@@ -169,12 +168,15 @@ def ranking(
             tuple(scores[entry.number]),
             _search_scores(entry) if has_say else (),
         )
-        (given if entry.is_default else found).append(standing)
-    found.sort(key=lambda standing: standing.estimate, reverse=True)
-    for one in given:
-        worse = (place for place, other in enumerate(found) if other.value <= one.value)
-        found.insert(next(worse, len(found)), one)
-    return found
+        standings.append(standing)
+    to_beat = max((one.value for one in standings if one.is_default), default=-math.inf)
+
+    def place(standing: Standing) -> tuple[int, float]:
+        is_better = standing.value > to_beat
+        group = 1 if standing.is_default else 0 if is_better else 2
+        return group, -standing.estimate
+
+    return sorted(standings, key=place)
 
 
 def _search_scores(entry: Entry) -> tuple[float, ...]:
@@ -278,21 +280,26 @@ class Confirmation(Stage):
     def contenders(self, runs: Sequence[Entry]) -> list[int]:
         """The configs that may be the best, as far as is known.
 
-        All have the same noise here, pooled: a few seeds of one config say too little about it.
+        All have the same noise here, pooled: a few seeds of one config say too little about it. As
+        in the ranking, the fresh seeds alone compare a config with the one that was given.
         """
         standings = ranking(runs, self.candidates)
-        scores = [(*standing.scores, *standing.search_scores) for standing in standings]
-        noise = pooled_deviation(scores)
+        noise = pooled_deviation([(*one.scores, *one.search_scores) for one in standings])
         if noise is None:
             return [standing.number for standing in standings]
-        best, num_best = standings[0], len(scores[0])
+        best = standings[0]
 
-        def may_be_best(standing: Standing, num: int) -> bool:
-            margin = 1.96 * noise * (1 / num_best + 1 / num) ** 0.5
-            return bool(best.estimate - standing.estimate <= margin)
+        def may_be_best(standing: Standing) -> bool:
+            pair = (best, standing)
+            if any(one.is_default for one in pair):
+                lead = best.value - standing.value
+                nums = [len(one.scores) for one in pair]
+            else:
+                lead = best.estimate - standing.estimate
+                nums = [len(one.scores) + len(one.search_scores) for one in pair]
+            return bool(lead <= 1.96 * noise * sum(1 / num for num in nums) ** 0.5)
 
-        pairs = zip(standings, map(len, scores), strict=True)
-        return [standing.number for standing, num in pairs if may_be_best(standing, num)]
+        return [standing.number for standing in standings if may_be_best(standing)]
 
     def label(self, job: Job) -> str:
         """The candidate and the seed."""

@@ -439,6 +439,21 @@ def test_only_what_does_better_on_fresh_seeds_comes_before_the_given_config(fres
     assert [one.number for one in ranking(runs, found)] == order
 
 
+def test_all_that_does_better_on_fresh_seeds_comes_before_the_given_config():
+    found = [entry_of(0, 10.0), entry_of(1, 99.0), entry_of(2, 60.0), entry_of(3, 20.0)]
+    fresh = {0: 60.0, 1: 50.0, 2: 80.0, 3: 70.0}
+    runs = [run_of(number, 1000, score) for number, score in fresh.items()]
+    assert [one.number for one in ranking(runs, found)] == [2, 3, 0, 1]
+
+
+def test_fresh_seeds_alone_compare_a_config_with_the_given_one(base, tmp_path):
+    found = [entry_of(0, 50.0, scores=(48.0, 52.0)), entry_of(1, 95.0, scores=(93.0, 97.0))]
+    stage = confirmation(base, found, 12, tmp_path)
+    ahead = [run_of(0, 1000, 65.0), run_of(1, 1000, 66.0), run_of(0, 1001, 67.0)]
+    assert stage.contenders([*ahead, run_of(1, 1001, 69.0)]) == [1, 0]
+    assert stage.contenders([*ahead, run_of(1, 1001, 64.0)]) == [0, 1]
+
+
 def test_the_search_has_no_say_where_a_run_has_failed():
     found = [entry_of(1, 400.0), entry_of(2, 120.0)]
     failed = optuna.trial.create_trial(
