@@ -127,5 +127,6 @@ def test_optuna_proposes_and_prunes(environ, home, small_config, tmp_path):
     assert states == {0: "finished", 1: "failed", 2: "pruned", 3: "finished", 4: "finished"}
     for entry in reading.search:
         own = TrialFolder(reading.folder_of(entry))
+        assert own.record.exists() == (entry.state != "failed")
         if own.record.exists():
             check_applied(own.load_config(), entry.params)

@@ -202,8 +202,8 @@ def test_trials_and_experiments_end_when_their_time_is_over(home, base, tmp_path
         base.model_copy(update={"max_env_steps": 10**6}),
         tmp_path / "experiment",
         trialConcurrency=1,
-        maxTrialDuration="12s",
-        maxExperimentDuration="5s",
+        maxTrialDuration="30s",
+        maxExperimentDuration="15s",
     )
     outcome = watch(experiment.id, print)
     assert outcome.status == "done"
