@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -72,6 +75,28 @@ gym.register("NaN-v0", entry_point=Broken, max_episode_steps=500)
 """An environment NaN-v0 whose rewards are no numbers."""
 
 
+CRASHES_ONCE = """\
+import os, pathlib, sys
+
+number, note = os.environ["NNI_TRIAL_SEQ_ID"], pathlib.Path(__file__).with_name("has-failed")
+if number == "1" and not note.exists():  # NNI may give the number again after a resume
+    note.touch()
+    sys.exit(3)  # before it has taken its parameters
+command = [sys.executable, "-m", "sweeprl", "run", "--config", "base.json"]
+os.execv(command[0], command)
+"""
+"""A trial of sweeprl's, of which the second ends before it has taken its parameters."""
+
+STOPS_TWO = """\
+from optuna.pruners import BasePruner
+
+class StopTwo(BasePruner):
+    def prune(self, study, trial):
+        return trial.number == 2 and trial.last_step >= 500
+"""
+"""A pruner that stops the third trial."""
+
+
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 _PORTS = itertools.count(20_000 + 1_000 * (_WORKER % 12), 2)
@@ -108,3 +133,28 @@ def write_folder(folder: Path, trial: str = QUICK, **settings) -> Path:
     }
     (folder / "config.yml").write_text(yaml.safe_dump(config))
     return folder
+
+
+READY = Path(__file__).parents[2] / "nni_configs"
+
+
+def copy_ready(name: str, folder: Path) -> None:
+    """Copies one of the ready experiments."""
+    shutil.copytree(READY / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The content of a JSON or YAML file."""
+    load = json.loads if file.suffix == ".json" else yaml.safe_load
+    return load(file.read_text())
+
+
+def change(file: Path, **settings: Any) -> None:
+    """Changes settings in a JSON or YAML file."""
+    dump = json.dumps if file.suffix == ".json" else yaml.safe_dump
+    file.write_text(dump({**read(file), **settings}))
+
+
+def with_own_python(environ: Mapping[str, str]) -> dict[str, str]:
+    """Ready experiments run in the `python` that comes first on the PATH."""
+    return {**environ, "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"}

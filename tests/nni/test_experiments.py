@@ -79,9 +79,7 @@ def test_an_experiment_is_confined_stopped_and_resumed(home, tmp_path):
         wait_for(lambda: len(list(experiment.folder.rglob("began"))) == 2)
         found = find_processes(experiment_id)
         assert (len(found.managers), len(found.trials)) == (1, 2)
-        assert listeners({process.pid for group in found for process in group}) == [
-            f"127.0.0.1:{port}"
-        ]
+        assert listeners(found) == [f"127.0.0.1:{port}"]
         files = [path for path in home.rglob("*") if not path.is_symlink()]
         assert [path for path in files if path.stat().st_mode & 0o077] == []
         with pytest.raises(ConfigError, match="does not run can be resumed, but .* runs at"):

@@ -21,10 +21,8 @@ from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
 from sweeprl.nni import write_experiment
 from sweeprl.nni.running.processes import find_processes
-from tests.nni.checking import SPACE, check_parameters
-from tests.nni.folders import free_port
-from tests.nni.test_optuna_experiment import PRUNER, TRIAL
-from tests.nni.test_ready_experiments import Watchman
+from tests.nni.checking import SPACE, Watchman, check_parameters
+from tests.nni.folders import CRASHES_ONCE, STOPS_TWO, free_port
 
 PACKAGES = ["nni==2.10.1", "typeguard==2.13.3"]
 
@@ -104,8 +102,8 @@ def test_optuna_proposes_and_prunes(environ, home, small_config, tmp_path):
     files = write_experiment(
         TrialConfig.of(plain), folder, SPACE, tuner="Optuna", assessor="Optuna", trials=5
     )
-    (folder / "trial.py").write_text(TRIAL)
-    (folder / "stopping.py").write_text(PRUNER)
+    (folder / "trial.py").write_text(CRASHES_ONCE)
+    (folder / "stopping.py").write_text(STOPS_TWO)
     content = yaml.safe_load(files.config.read_text())
     content["trialCommand"] = f"{sys.executable} trial.py"
     content["assessor"]["classArgs"] = {"pruner": "stopping:StopTwo"}

@@ -19,7 +19,7 @@ from sweeprl.nni.reading.database import ExperimentDatabase
 from sweeprl.nni.reading.listing import find
 from sweeprl.nni.running.processes import find_processes
 from sweeprl.search_spaces import SearchSpace
-from tests.nni.folders import free_port
+from tests.nni.folders import CRASHES_ONCE, STOPS_TWO, free_port
 
 SPACE = SearchSpace.of(
     {
@@ -28,25 +28,6 @@ SPACE = SearchSpace.of(
         "log2(batch_size)": {"_type": "quniform", "_value": [4, 6, 1]},
     }
 )
-
-TRIAL = """\
-import os, pathlib, sys
-
-number, note = os.environ["NNI_TRIAL_SEQ_ID"], pathlib.Path(__file__).with_name("has-failed")
-if number == "1" and not note.exists():  # NNI may give the number again after a resume
-    note.touch()
-    sys.exit(3)  # before it has taken its parameters
-command = [sys.executable, "-m", "sweeprl", "run", "--config", "base.json"]
-os.execv(command[0], command)
-"""
-
-PRUNER = """\
-from optuna.pruners import BasePruner
-
-class StopTwo(BasePruner):
-    def prune(self, study, trial):
-        return trial.number == 2 and trial.last_step >= 500
-"""
 
 
 @pytest.fixture
@@ -71,8 +52,8 @@ def test_an_experiment_is_stopped_resumed_and_read_as_a_sweep(home, base, tmp_pa
     files = write_experiment(
         base, tmp_path / "files", SPACE, tuner="Optuna", assessor="Optuna", trials=5
     )
-    (files.root / "trial.py").write_text(TRIAL)
-    (files.root / "stopping.py").write_text(PRUNER)
+    (files.root / "trial.py").write_text(CRASHES_ONCE)
+    (files.root / "stopping.py").write_text(STOPS_TWO)
     content = yaml.safe_load(files.config.read_text())
     content["trialCommand"] = f"{sys.executable} trial.py"
     content["assessor"]["classArgs"] = {"pruner": "stopping:StopTwo"}

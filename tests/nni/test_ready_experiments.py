@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
-import yaml
 
 from sweeprl.config import check_applied
 from sweeprl.launcher import TrialFolder
@@ -26,78 +21,24 @@ from sweeprl.nni.reading.database import ExperimentDatabase
 from sweeprl.nni.reading.listing import find
 from sweeprl.nni.running.processes import find_processes
 from sweeprl.trials.nni import NNITrialFile
-from tests.nni.checking import listeners
-from tests.nni.folders import free_port
+from tests.nni.checking import Watchman, listeners
+from tests.nni.folders import change, copy_ready, free_port, read, with_own_python
 
-READY = Path(__file__).parents[2] / "nni_configs"
 STEPS, EVERY, TRIALS = 1200, 400, 2
 
 
 def small_copy_of(name: str, folder: Path, trials: int = TRIALS) -> Path:
     """An experiment with a few short trials; all else is left as it is."""
-    shutil.copytree(READY / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    base = json.loads((folder / "base.json").read_text())
-    base |= {"max_env_steps": STEPS, "report_every_env_steps": EVERY}
-    (folder / "base.json").write_text(json.dumps(base))
-    config = yaml.safe_load((folder / "config.yml").read_text())
-    assert config["trialConcurrency"] == 2
-    (folder / "config.yml").write_text(yaml.safe_dump({**config, "maxTrialNumber": trials}))
+    copy_ready(name, folder)
+    change(folder / "base.json", max_env_steps=STEPS, report_every_env_steps=EVERY)
+    assert read(folder / "config.yml")["trialConcurrency"] == 2
+    change(folder / "config.yml", maxTrialNumber=trials)
     return folder
 
 
 @pytest.fixture
 def small_copy(tmp_path) -> Path:
     return small_copy_of("dqn-tpe", tmp_path / "dqn-tpe")
-
-
-class Watchman(threading.Thread):
-    """Takes note of where the processes of an experiment listen while it runs."""
-
-    def __init__(self, home: Path) -> None:
-        super().__init__(daemon=True)
-        self._home, self.is_over = home, threading.Event()
-        self.addresses: set[str] = set()
-        self.most_trials = 0
-
-    def run(self) -> None:
-        while not self.is_over.wait(0.5):
-            for folder in (self._home / "nni-experiments").glob("*/db"):
-                self._look(folder.parent.name)
-
-    def _look(self, experiment: str) -> None:
-        found = find_processes(experiment)
-        trials = {one.pid: one for one in found.trials if "--config" in _command(one)}
-        # A process that a trial is about to start looks like the trial for a moment.
-        own = [one for one in trials.values() if _parent(one) not in trials]
-        self.most_trials = max(self.most_trials, len(own))
-        for process in (*found.managers, *found.dispatchers, *found.trials):
-            self.addresses |= _listening(process)
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def _parent(process: psutil.Process) -> int | None:
-    try:
-        return process.ppid()
-    except psutil.Error:
-        return None
-
-
-def _listening(process: psutil.Process) -> set[str]:
-    try:
-        connections = process.net_connections("all")
-    except psutil.Error:
-        return set()
-    return {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
-
-
-def with_own_python(environ: Mapping[str, str]) -> dict[str, str]:
-    return {**environ, "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"}
 
 
 def test_a_ready_experiment_trains_what_it_proposes_and_listens_on_loopback_only(home, small_copy):
@@ -122,16 +63,15 @@ def test_a_ready_experiment_trains_what_it_proposes_and_listens_on_loopback_only
 
 def test_a_population_trains_its_agents_on(home, tmp_path, monkeypatch):
     folder = small_copy_of("dqn-pbt", tmp_path / "dqn-pbt", trials=4)
-    config = yaml.safe_load((folder / "config.yml").read_text())
-    config["tuner"]["classArgs"]["population_size"] = 2
-    (folder / "config.yml").write_text(yaml.safe_dump(config))
-    base = json.loads((folder / "base.json").read_text())
-    base["frame_config"]["warmup_steps"] = 100
-    (folder / "base.json").write_text(json.dumps(base))
-    space = json.loads((folder / "search_space.json").read_text())
-    space.pop("warmup_steps", None)  # of as many steps as a trial has here
+    tuner = read(folder / "config.yml")["tuner"]
+    tuner["classArgs"]["population_size"] = 2
+    change(folder / "config.yml", tuner=tuner)
+    settings = read(folder / "base.json")["frame_config"]
+    change(folder / "base.json", frame_config={**settings, "warmup_steps": 100})
+    space = read(folder / "search_space.json")
+    del space["warmup_steps"]  # of as many steps as a trial has here
     (folder / "search_space.json").write_text(json.dumps(space))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", with_own_python(os.environ)["PATH"])
     experiment = find(create(folder, free_port()))
     outcome = watch(experiment.id, print)
     assert outcome.status == "done"
@@ -179,9 +119,7 @@ def test_nnis_own_ways_run_the_same_folder(home, small_copy, how):
     databases = (home / "nni-experiments").glob("*/db")  # `_latest` is a link to one of them
     (experiment,) = {find(database.parent.resolve().name) for database in databases}
     try:
-        found = find_processes(experiment.id)
-        its = {process.pid for group in found for process in group}
-        assert listeners(its) == [f"127.0.0.1:{port}"]
+        assert listeners(find_processes(experiment.id)) == [f"127.0.0.1:{port}"]
         give_up_at = time.monotonic() + 200
         while experiment.manager.status()[0] != "DONE":
             assert time.monotonic() < give_up_at
