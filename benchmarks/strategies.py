@@ -373,19 +373,27 @@ def quieten() -> None:
 # ---- the table
 
 
-def table(reference: str) -> None:
-    """Prints what winners are worth; differences are to `reference`, within each draw."""
-    rows = [json.loads(line) for line in (RESULTS / "strategies.jsonl").read_text().splitlines()]
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """What was replayed."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def table(reference: str, before: Path | None) -> None:
+    """Prints what winners are worth; differences, within each draw, are to the strategy `reference`,
+    or to the same strategy in the rows of an earlier version."""
+    rows = rows_of(RESULTS / "strategies.jsonl")
+    earlier = {(row["case"], row["trials"]): row for row in rows_of(before)} if before else {}
     heads = [f"{row['case']}, {row['trials']} trials" for row in rows]
     print("| strategy | " + " | ".join(heads) + " |")
     print("|---" * (1 + len(heads)) + "|")
     for name in map(str, STRATEGIES):
         cells = [name]
         for row in rows:
-            worth, first = (np.array(row[one]["worth"]) for one in (name, reference))
+            other = earlier[row["case"], row["trials"]][name] if before else row[reference]
+            worth, first = (np.array(one["worth"]) for one in (row[name], other))
             margin = 1.96 * (worth - first).std(ddof=1) / len(worth) ** 0.5
             difference = f"{(worth - first).mean():+.1f} ± {margin:.1f}"
-            share = row[name]["env_steps"] / row[reference]["env_steps"]
+            share = row[name]["env_steps"] / other["env_steps"]
             told = f"{difference}; {row[name]['claimed']:.0f}; {share:.0%}"
             cells.append(f"{worth.mean():.1f} ({told})")
         print("| " + " | ".join(cells) + " |")
@@ -404,6 +412,7 @@ def main() -> None:
         "--reference", choices=list(map(str, STRATEGIES)), default=str(STRATEGIES[0]),
         metavar="STRATEGY", help="what the table compares with, as it is named there",
     )  # fmt: skip
+    parser.add_argument("--before", type=Path, help="rows of an earlier version, to compare with")
     parser.add_argument("--save", action="store_true", help="append to results/strategies.jsonl")
     options = parser.parse_args()
     if options.what == "train":
@@ -413,7 +422,7 @@ def main() -> None:
             row = replay_all(options.case, trials, options.draws, options.processes)
             show(row, "strategies", options.save)
     else:
-        table(options.reference)
+        table(options.reference, options.before)
 
 
 if __name__ == "__main__":
