@@ -122,11 +122,9 @@ def _print_ranking(result: SweepResult) -> None:
         name = f"{one.number} (given)" if one.is_default else str(one.number)
         is_shown = rank <= _RANKED or one.is_default
         if is_shown:
-            figures = [number(one.search_score), number(one.optimism)]
-            rows.append(
-                [str(rank), name, number(one.estimate), number(one.value), interval]
-                + [str(len(one.scores)), *figures]
-            )
+            fresh = [number(one.value), interval, str(len(one.scores))]
+            search = [number(one.search_score), number(one.optimism)]
+            rows.append([str(rank), name, number(one.estimate), *fresh, *search])
     print_table(titles, rows)
 
 

@@ -40,8 +40,8 @@ def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list
 
     Two for up to 16 trials, five for up to 64, ten beyond that; and as many again whose intervals
     reach into that of the last of these, where the search has trained configs on several seeds and
-    so knows how much a score varies. Few runs are not spread over many configs: there are at most
-    half as many as runs, beside the one that was given.
+    so knows how much a score varies. Few runs are not spread over many configs: there is at
+    least one, and at most half as many as runs, beside the one that was given.
     """
     whole = trained_to_the_end(entries)
     ranked = sorted(
@@ -50,9 +50,10 @@ def candidates(entries: Sequence[Entry], num_trials: int, num_runs: int) -> list
         reverse=True,
     )
     count = 2 if num_trials <= 16 else 5 if num_trials <= 64 else 10
-    count = min(count, max(1, num_runs // 2))
+    most = max(1, num_runs // 2)
+    count = min(count, most)
     chosen = ranked[:count] + _as_good(ranked[:count], ranked[count : 2 * count])
-    chosen = chosen[: max(1, num_runs // 2)]
+    chosen = chosen[:most]
     return chosen + [e for e in entries if e.is_default and e not in chosen]
 
 

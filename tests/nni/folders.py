@@ -75,7 +75,7 @@ gym.register("NaN-v0", entry_point=Broken, max_episode_steps=500)
 """An environment NaN-v0 whose rewards are no numbers."""
 
 
-CRASHES_ONCE = """\
+_CRASHES_ONCE = """\
 import os, pathlib, sys
 
 number, note = os.environ["NNI_TRIAL_SEQ_ID"], pathlib.Path(__file__).with_name("has-failed")
@@ -87,7 +87,7 @@ os.execv(command[0], command)
 """
 """A trial of sweeprl's, of which the second ends before it has taken its parameters."""
 
-STOPS_TWO = """\
+_STOPS_TWO = """\
 from optuna.pruners import BasePruner
 
 class StopTwo(BasePruner):
@@ -158,3 +158,13 @@ def change(file: Path, **settings: Any) -> None:
 def with_own_python(environ: Mapping[str, str]) -> dict[str, str]:
     """Ready experiments run in the `python` that comes first on the PATH."""
     return {**environ, "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"}
+
+
+def let_one_crash_and_one_be_pruned(folder: Path) -> None:
+    """Has the second trial of an experiment with Optuna end early, and the third pruned."""
+    (folder / "trial.py").write_text(_CRASHES_ONCE)
+    (folder / "stopping.py").write_text(_STOPS_TWO)
+    assessor = read(folder / "config.yml")["assessor"]
+    assessor["classArgs"] = {"pruner": "stopping:StopTwo"}
+    command = f"{sys.executable} trial.py"
+    change(folder / "config.yml", trialCommand=command, assessor=assessor)

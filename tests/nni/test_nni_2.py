@@ -12,7 +12,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import yaml
 
 import sweeprl
 from sweeprl import TrialConfig
@@ -22,7 +21,7 @@ from sweeprl.launcher import TrialFolder
 from sweeprl.nni import write_experiment
 from sweeprl.nni.running.processes import find_processes
 from tests.nni.checking import SPACE, Watchman, check_parameters
-from tests.nni.folders import CRASHES_ONCE, STOPS_TWO, free_port
+from tests.nni.folders import free_port, let_one_crash_and_one_be_pruned
 
 PACKAGES = ["nni==2.10.1", "typeguard==2.13.3"]
 
@@ -99,15 +98,10 @@ def test_trials_train_with_their_own_parameters(environ, home, small_config, tmp
 def test_optuna_proposes_and_prunes(environ, home, small_config, tmp_path):
     plain = {**small_config("DQN"), "report_every_env_steps": 250, "max_env_steps": 4000}
     folder = tmp_path / "experiment"
-    files = write_experiment(
+    write_experiment(
         TrialConfig.of(plain), folder, SPACE, tuner="Optuna", assessor="Optuna", trials=5
     )
-    (folder / "trial.py").write_text(CRASHES_ONCE)
-    (folder / "stopping.py").write_text(STOPS_TWO)
-    content = yaml.safe_load(files.config.read_text())
-    content["trialCommand"] = f"{sys.executable} trial.py"
-    content["assessor"]["classArgs"] = {"pruner": "stopping:StopTwo"}
-    files.config.write_text(yaml.safe_dump(content))
+    let_one_crash_and_one_be_pruned(folder)
     watchman = Watchman(home)
     watchman.start()
     said = created(folder, environ)

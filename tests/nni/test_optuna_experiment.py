@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sweeprl import TrialConfig
 from sweeprl.cli.reading import read_sweep
@@ -19,7 +17,7 @@ from sweeprl.nni.reading.database import ExperimentDatabase
 from sweeprl.nni.reading.listing import find
 from sweeprl.nni.running.processes import find_processes
 from sweeprl.search_spaces import SearchSpace
-from tests.nni.folders import CRASHES_ONCE, STOPS_TWO, free_port
+from tests.nni.folders import free_port, let_one_crash_and_one_be_pruned
 
 SPACE = SearchSpace.of(
     {
@@ -52,12 +50,7 @@ def test_an_experiment_is_stopped_resumed_and_read_as_a_sweep(home, base, tmp_pa
     files = write_experiment(
         base, tmp_path / "files", SPACE, tuner="Optuna", assessor="Optuna", trials=5
     )
-    (files.root / "trial.py").write_text(CRASHES_ONCE)
-    (files.root / "stopping.py").write_text(STOPS_TWO)
-    content = yaml.safe_load(files.config.read_text())
-    content["trialCommand"] = f"{sys.executable} trial.py"
-    content["assessor"]["classArgs"] = {"pruner": "stopping:StopTwo"}
-    files.config.write_text(yaml.safe_dump(content))
+    let_one_crash_and_one_be_pruned(files.root)
     experiment = find(create(files.root, free_port()))
     root = experiment.folder / "sweep"
 
